@@ -1,0 +1,1 @@
+//! Probes: how a check is made (`check`) and what its answers mean (`health`, pure).
