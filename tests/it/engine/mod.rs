@@ -1,0 +1,1 @@
+//! Use-cases, planner and reconciler on the fake runtime.

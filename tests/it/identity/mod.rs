@@ -1,0 +1,1 @@
+//! Accounts, RBAC and the catalog on a real database.

@@ -1,0 +1,1 @@
+//! The registry's HTTP face, in process and with real clients.

@@ -1,0 +1,1 @@
+//! Registry use-cases on a real database and disk.

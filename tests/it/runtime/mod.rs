@@ -1,0 +1,1 @@
+//! The runtime contract, on the fake and on a real Docker Engine.
