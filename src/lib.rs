@@ -24,12 +24,12 @@ pub mod engine;
 
 pub mod http;
 
-// pub mod api;
-// pub mod oci;
-// pub mod web;
+pub mod api;
+pub mod oci;
+pub mod web;
 
-// pub mod app;
-// pub mod lifecycle;
-// pub mod telemetry;
+pub mod app;
+pub mod lifecycle;
+pub mod telemetry;
 
-// pub mod cli;
+pub mod cli;

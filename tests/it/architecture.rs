@@ -44,7 +44,8 @@ fn sources() -> Vec<(String, String, String)> {
     files
         .into_iter()
         .map(|path| {
-            let relative = path.strip_prefix(&src).expect("below src").to_string_lossy().into_owned();
+            let relative =
+                path.strip_prefix(&src).expect("below src").to_string_lossy().into_owned();
             let module = relative.split(['/', '.']).next().unwrap_or_default().to_owned();
             let text = fs::read_to_string(&path).expect("readable");
             (relative, module, text)
@@ -59,7 +60,8 @@ fn imports_point_left() {
         let Some(own) = layer_of(&module) else { continue };
         for (number, line) in text.lines().enumerate() {
             for used in line.split("crate::").skip(1) {
-                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let used: String =
+                    used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 let Some(other) = layer_of(&used) else { continue };
                 if other > own || (other == own && used != module) {
                     faults.push(format!("{file}:{}: {module} uses {used}", number + 1));
@@ -74,7 +76,9 @@ fn imports_point_left() {
 fn libraries_stay_in_their_layers() {
     let mut faults = Vec::new();
     for (file, module, text) in sources() {
-        let sql_allowed = matches!(module.as_str(), "db" | "events") || file.ends_with("store.rs") || file.contains("/store/");
+        let sql_allowed = matches!(module.as_str(), "db" | "events")
+            || file.ends_with("store.rs")
+            || file.contains("/store/");
         let http_layer = layer_of("http");
         let axum_allowed = layer_of(&module) >= http_layer || module == "lib" || module == "main";
         for (number, line) in text.lines().enumerate() {

@@ -1,1 +1,5 @@
-//! What tests share: databases, applications, clients.
+//! What the tests start and speak to: databases, the application, real clients.
+
+pub mod db;
+
+pub use db::test_db;

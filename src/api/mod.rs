@@ -1,0 +1,1 @@
+//! The JSON API: extract, one service call, render.

@@ -1,0 +1,1 @@
+//! Start, shutdown and the one place tasks are spawned on.

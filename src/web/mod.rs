@@ -1,0 +1,1 @@
+//! The pages: extract, one service call, render a template.
