@@ -1,5 +1,6 @@
 //! What the tests start and speak to: databases, the application, real clients.
 
 pub mod db;
+pub mod server;
 
 pub use db::test_db;
