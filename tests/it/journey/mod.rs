@@ -3,6 +3,7 @@
 
 mod docker;
 mod load;
+mod readme;
 mod refusals;
 
 use std::collections::BTreeSet;
@@ -215,14 +216,7 @@ async fn push_deploy_heal_scale_roll_undo_and_survive_a_crash() {
     assert_eq!(restarted, 0, "{after:?}");
 
     // Nothing is left behind.
-    let admin = server.admin();
-    admin.delete("/api/v1/environments/demo/services/hello").await.expect(204);
-    let gone = admin.delete(DEPLOYMENT).await;
-    assert!((200..300).contains(&gone.status), "{}", gone.text);
-    eventually(60, "the deployment is gone", || async {
-        (admin.get(DEPLOYMENT).await.status == 404).then_some(())
-    })
-    .await;
+    readme::remove_deployment(&server).await;
     for id in containers(&after) {
         assert!(!docker.exists(&id), "container {id} was left behind");
     }
