@@ -1,147 +1,49 @@
 //! Projects, members, teams, applications and environments: who owns what.
+//!
+//! # Words and rules
+//!
+//! A *project* is the unit of tenancy, an *environment* the place its deployments live in (its
+//! name is unique in the installation), an *application* a catalog entry that a *team* owns. A
+//! *member* of a project is a user or a team and has one role; a caller's role is the strongest
+//! of its own and its teams'.
+//!
+//! - Finding and authorizing are one call and one query. What the caller may not see is
+//!   `NotFound`, the same as what is absent; anonymous callers get `Unauthenticated` for both.
+//! - A refused change of something visible is recorded as `access.deny`. Pushes are not, because
+//!   clients ask for the right to push before they know whether they need it.
+//! - Every change appends an event with the state before and after in its detail; a change that
+//!   changes nothing appends none.
+//! - Roles are read from the database for every decision, so a member who is removed stops at
+//!   once.
+
+mod application;
+mod environment;
+mod member;
+mod project;
+mod store;
+mod team;
+
+use serde_json::{Value, json};
 
 use crate::accounts::SharedClockDebug;
-use crate::accounts::rbac::{Permission, Role, Visibility};
-use crate::base::id::{ApplicationId, EnvironmentId, ProjectId, TeamId};
-use crate::base::{
-    Actor, ApplicationName, EnvironmentName, Error, Page, PageRequest, ProjectName, Result,
-    TeamName, Timestamp, UserName,
+use crate::accounts::rbac::{Action, Decision, Permission, decide_in_project};
+use crate::base::id::ProjectId;
+use crate::base::{Actor, Error, Result, SharedClock};
+use crate::db::{Db, Tx};
+use crate::events::{self, NewEvent, Outcome, Target};
+
+pub use application::{
+    Application, ApplicationChange, ApplicationFilter, Lifecycle, Link, NewApplication,
 };
-use crate::db::Db;
+pub use environment::Environment;
+pub use member::{Member, MemberName};
+pub use project::{NewProject, Project, ProjectChange};
+pub use team::Team;
 
-fn not_built<T>() -> Result<T> {
-    Err(Error::unavailable("not built yet"))
-}
-
-/// A project, with what the caller is in it.
-#[derive(Debug, Clone)]
-pub struct Project {
-    pub id: ProjectId,
-    pub name: ProjectName,
-    pub description: String,
-    pub visibility: Visibility,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    /// The caller's strongest role here, its own or through a team.
-    pub role: Option<Role>,
-}
-
-/// A project to create; its creator becomes project admin (unless Portolan itself).
-#[derive(Debug)]
-pub struct NewProject {
-    pub name: ProjectName,
-    pub description: String,
-    pub visibility: Visibility,
-}
-
-/// What to change of a project.
-#[derive(Debug, Default)]
-pub struct ProjectChange {
-    pub description: Option<String>,
-    pub visibility: Option<Visibility>,
-}
-
-/// A user or a team in a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MemberName {
-    User(UserName),
-    Team(TeamName),
-}
-
-/// A member of a project.
-#[derive(Debug, Clone)]
-pub struct Member {
-    pub name: MemberName,
-    pub role: Role,
-    pub created_at: Timestamp,
-}
-
-/// An environment, with the caller's role in its project.
-#[derive(Debug, Clone)]
-pub struct Environment {
-    pub id: EnvironmentId,
-    pub name: EnvironmentName,
-    pub project: Project,
-    pub created_at: Timestamp,
-}
-
-/// A team.
-#[derive(Debug, Clone)]
-pub struct Team {
-    pub id: TeamId,
-    pub name: TeamName,
-    pub description: String,
-    pub members: Vec<UserName>,
-    pub created_at: Timestamp,
-}
-
-/// A link of an application.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    pub title: String,
-    /// http or https.
-    pub url: String,
-}
-
-/// How far an application is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lifecycle {
-    Experimental,
-    Production,
-    Deprecated,
-}
-
-/// A catalog application.
-#[derive(Debug, Clone)]
-pub struct Application {
-    pub id: ApplicationId,
-    pub project_id: ProjectId,
-    pub project: ProjectName,
-    pub name: ApplicationName,
-    /// The owner.
-    pub team: Option<TeamName>,
-    pub description: String,
-    pub lifecycle: Lifecycle,
-    /// Repository path below the project.
-    pub repository: Option<String>,
-    pub links: Vec<Link>,
-    /// Environments it is deployed to.
-    pub environments: Vec<EnvironmentName>,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-}
-
-/// An application to create.
-#[derive(Debug)]
-pub struct NewApplication {
-    pub name: ApplicationName,
-    pub team: Option<TeamName>,
-    pub description: String,
-    pub lifecycle: Lifecycle,
-    pub repository: Option<String>,
-    pub links: Vec<Link>,
-}
-
-/// What to change of an application.
-#[derive(Debug, Default)]
-pub struct ApplicationChange {
-    pub team: Option<Option<TeamName>>,
-    pub description: Option<String>,
-    pub lifecycle: Option<Lifecycle>,
-    pub repository: Option<Option<String>>,
-    pub links: Option<Vec<Link>>,
-}
-
-/// What the catalog search matches on; empty matches all that the caller may see.
-#[derive(Debug, Default, Clone)]
-pub struct ApplicationFilter {
-    pub text: Option<String>,
-    pub project: Option<ProjectName>,
-    pub team: Option<TeamName>,
-    pub lifecycle: Option<Lifecycle>,
-}
+/// Longest description, characters.
+pub const MAX_DESCRIPTION: usize = 2000;
+/// Longest search text, characters.
+pub const MAX_QUERY: usize = 200;
 
 /// The handle on the catalog; cheap to clone.
 #[derive(Debug, Clone)]
@@ -151,211 +53,128 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Finds a project and checks a permission in it, in one query. Hidden and absent look the
-    /// same; anonymous callers get `Unauthenticated` for both.
-    pub async fn project(
+    /// A catalog in `db`.
+    pub fn new(db: Db, clock: SharedClock) -> Self {
+        Self { db, clock: SharedClockDebug(clock) }
+    }
+
+    /// Turns what was found into what the caller may use. `what` and `name` are as the caller
+    /// wrote them, so that hidden and absent read the same.
+    async fn permit(
         &self,
         actor: &Actor,
-        name: &ProjectName,
+        found: Option<&Project>,
         permission: Permission,
-    ) -> Result<Project> {
-        let _ = (actor, name, permission, &self.db, &self.clock);
-        not_built()
-    }
-    /// The same by id.
-    pub async fn project_by_id(
-        &self,
-        actor: &Actor,
-        id: ProjectId,
-        permission: Permission,
-    ) -> Result<Project> {
-        let _ = (actor, id, permission);
-        not_built()
-    }
-    /// Ids of the projects in which the caller has `permission`; `None`: all of them (admins and
-    /// auditors).
-    pub async fn visible_projects(
-        &self,
-        actor: &Actor,
-        permission: Permission,
-    ) -> Result<Option<Vec<ProjectId>>> {
-        let _ = (actor, permission);
-        not_built()
-    }
-    pub async fn list_projects(
-        &self,
-        actor: &Actor,
-        query: Option<&str>,
-        page: &PageRequest,
-    ) -> Result<Page<Project>> {
-        let _ = (actor, query, page);
-        not_built()
-    }
-    /// Creates a project and its first environment, named alike. Platform admins only... any
-    /// logged-in user may be allowed by configuration later.
-    pub async fn create_project(&self, actor: &Actor, new: NewProject) -> Result<Project> {
-        let _ = (actor, new);
-        not_built()
-    }
-    pub async fn update_project(
-        &self,
-        actor: &Actor,
-        name: &ProjectName,
-        change: ProjectChange,
-    ) -> Result<Project> {
-        let _ = (actor, name, change);
-        not_built()
-    }
-    /// Deletes an empty project; a conflict names what is still in it.
-    pub async fn delete_project(&self, actor: &Actor, name: &ProjectName) -> Result<()> {
-        let _ = (actor, name);
-        not_built()
-    }
-    pub async fn list_members(&self, actor: &Actor, project: &ProjectName) -> Result<Vec<Member>> {
-        let _ = (actor, project);
-        not_built()
-    }
-    /// Adds a member or changes its role. The bool says whether it is new.
-    pub async fn set_member(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        member: &MemberName,
-        role: Role,
-    ) -> Result<(Member, bool)> {
-        let _ = (actor, project, member, role);
-        not_built()
-    }
-    pub async fn remove_member(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        member: &MemberName,
+        what: &'static str,
+        name: &str,
     ) -> Result<()> {
-        let _ = (actor, project, member);
-        not_built()
+        let decision = found.map_or(Decision::Hide, |project| {
+            decide_in_project(actor, project.role, project.visibility, permission)
+        });
+        match (decision, found) {
+            (Decision::Allow, _) => Ok(()),
+            (Decision::Deny, Some(project)) => {
+                self.record_refusal(actor, project, permission).await?;
+                Err(Error::denied(format!(
+                    "this needs the permission {permission} in the project \"{}\"",
+                    project.name
+                )))
+            }
+            _ if actor.is_anonymous() => Err(Error::unauthenticated("log in first")),
+            _ => Err(Error::not_found(what, name)),
+        }
     }
-    /// Finds an environment and checks a permission in its project.
-    pub async fn environment(
+
+    async fn record_refusal(
         &self,
         actor: &Actor,
-        name: &EnvironmentName,
+        project: &Project,
         permission: Permission,
-    ) -> Result<Environment> {
-        let _ = (actor, name, permission);
-        not_built()
-    }
-    pub async fn list_environments(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-    ) -> Result<Vec<Environment>> {
-        let _ = (actor, project);
-        not_built()
-    }
-    pub async fn create_environment(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        name: &EnvironmentName,
-    ) -> Result<Environment> {
-        let _ = (actor, project, name);
-        not_built()
-    }
-    pub async fn delete_environment(&self, actor: &Actor, name: &EnvironmentName) -> Result<()> {
-        let _ = (actor, name);
-        not_built()
-    }
-    pub async fn create_team(
-        &self,
-        actor: &Actor,
-        name: &TeamName,
-        description: &str,
-    ) -> Result<Team> {
-        let _ = (actor, name, description);
-        not_built()
-    }
-    pub async fn team(&self, actor: &Actor, name: &TeamName) -> Result<Team> {
-        let _ = (actor, name);
-        not_built()
-    }
-    pub async fn list_teams(
-        &self,
-        actor: &Actor,
-        query: Option<&str>,
-        page: &PageRequest,
-    ) -> Result<Page<Team>> {
-        let _ = (actor, query, page);
-        not_built()
-    }
-    pub async fn delete_team(&self, actor: &Actor, name: &TeamName) -> Result<()> {
-        let _ = (actor, name);
-        not_built()
-    }
-    /// Adds a user to a team; the bool says whether it is new.
-    pub async fn add_team_member(
-        &self,
-        actor: &Actor,
-        team: &TeamName,
-        user: &UserName,
-    ) -> Result<bool> {
-        let _ = (actor, team, user);
-        not_built()
-    }
-    pub async fn remove_team_member(
-        &self,
-        actor: &Actor,
-        team: &TeamName,
-        user: &UserName,
     ) -> Result<()> {
-        let _ = (actor, team, user);
-        not_built()
+        let is_change = matches!(
+            permission.1,
+            Action::Create | Action::Update | Action::Delete | Action::Operate
+        );
+        if !is_change {
+            return Ok(());
+        }
+        let event = NewEvent::new(
+            "access.deny",
+            Target::new("project", project.id, &project.name),
+            format!("Refused {permission}: the caller's role does not allow it."),
+        )
+        .in_project(project.id)
+        .outcome(Outcome::Denied)
+        .detail(json!({ "permission": permission.to_string(), "role": project.role }));
+        events::append_alone(&self.db, &*self.clock.0, actor, event).await
     }
-    pub async fn create_application(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        new: NewApplication,
-    ) -> Result<Application> {
-        let _ = (actor, project, new);
-        not_built()
+
+    async fn append(&self, tx: &mut Tx, actor: &Actor, event: NewEvent) -> Result<()> {
+        events::append(tx, &*self.clock.0, actor, event).await
     }
-    pub async fn application(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        name: &ApplicationName,
-    ) -> Result<Application> {
-        let _ = (actor, project, name);
-        not_built()
+}
+
+/// An event about something in a project, with the change in its detail.
+fn change_event(
+    action: &'static str,
+    target: Target,
+    project: ProjectId,
+    message: String,
+    before: Value,
+    after: Value,
+) -> NewEvent {
+    NewEvent::new(action, target, message)
+        .in_project(project)
+        .detail(json!({ "before": before, "after": after }))
+}
+
+fn check_description(text: &str) -> Result<()> {
+    if text.chars().count() > MAX_DESCRIPTION {
+        let rule = format!("must be at most {MAX_DESCRIPTION} characters");
+        return Err(Error::invalid("description", rule));
     }
-    /// The catalog: applications of all projects the caller may see, by name.
-    pub async fn list_applications(
-        &self,
-        actor: &Actor,
-        filter: &ApplicationFilter,
-        page: &PageRequest,
-    ) -> Result<Page<Application>> {
-        let _ = (actor, filter, page);
-        not_built()
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return Err(Error::invalid("description", "must not contain control characters"));
     }
-    pub async fn update_application(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        name: &ApplicationName,
-        change: ApplicationChange,
-    ) -> Result<Application> {
-        let _ = (actor, project, name, change);
-        not_built()
+    Ok(())
+}
+
+/// The text to search for, or `None` when there is nothing to match on.
+fn search_text<'a>(field: &str, text: Option<&'a str>) -> Result<Option<&'a str>> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    if text.is_some_and(|text| text.chars().count() > MAX_QUERY || text.contains('\0')) {
+        let rule = format!("must be at most {MAX_QUERY} characters, without NUL");
+        return Err(Error::invalid(field, rule));
     }
-    pub async fn delete_application(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        name: &ApplicationName,
-    ) -> Result<()> {
-        let _ = (actor, project, name);
-        not_built()
+    Ok(text)
+}
+
+/// `2 repositories and 1 application`, of the counts above zero.
+fn count_list(counts: &[(i64, &str, &str)]) -> String {
+    let parts: Vec<String> = counts
+        .iter()
+        .filter(|(n, ..)| *n > 0)
+        .map(|(n, one, many)| format!("{n} {}", if *n == 1 { one } else { many }))
+        .collect();
+    match parts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_read_as_a_sentence() {
+        let list = |a, b, c| {
+            count_list(&[(a, "repository", "repositories"), (b, "team", "teams"), (c, "x", "xs")])
+        };
+        assert_eq!(list(0, 0, 0), "");
+        assert_eq!(list(1, 0, 0), "1 repository");
+        assert_eq!(list(2, 0, 1), "2 repositories and 1 x");
+        assert_eq!(list(2, 1, 3), "2 repositories, 1 team and 3 xs");
     }
 }

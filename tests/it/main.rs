@@ -8,6 +8,7 @@
 
 mod api;
 mod architecture;
+mod catalog;
 mod cli;
 mod engine;
 mod events;
