@@ -91,6 +91,26 @@ pub enum RevisionOutcome {
     Superseded,
 }
 
+impl RevisionOutcome {
+    /// The word stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Progressing => "progressing",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// Reads the word stored.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Progressing, Self::Complete, Self::Failed, Self::Superseded]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+    }
+}
+
 /// A rollout: one revision replacing another.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -170,6 +190,34 @@ pub enum ReplicaPhase {
     Draining,
     /// Being stopped and removed.
     Stopping,
+}
+
+impl ReplicaPhase {
+    /// The word stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::BackingOff => "backing_off",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// Reads the word stored.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Pending,
+            Self::Starting,
+            Self::Running,
+            Self::BackingOff,
+            Self::Draining,
+            Self::Stopping,
+        ]
+        .into_iter()
+        .find(|phase| phase.as_str() == text)
+    }
 }
 
 /// How a container ended.
