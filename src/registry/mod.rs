@@ -1,17 +1,51 @@
 //! Repositories, manifests, blobs, uploads and tags: the OCI registry, without its HTTP face.
+//!
+//! A *link* makes a blob visible in a repository; without one it does not exist there, whatever
+//! is on disk. A *push* relies on links: each blob it names must be linked before the manifest
+//! is stored, and stays so because the push locks the links.
+//!
+//! # Design notes
+//!
+//! Manifests live in PostgreSQL, blobs on disk under their SHA-256; a blob's file is durable
+//! before its row, and its row before the manifest that needs it. Tags are rows, so nothing ever
+//! scans the disk to answer. What was read is kept in memory only as long as no event was
+//! appended since (`cache`): the event log is what tells caches that something changed.
+
+mod access;
+mod blob;
+mod blob_store;
+mod cache;
+mod collect;
+mod config;
+mod document;
+mod image;
+mod manifest;
+pub mod media_type;
+mod pulls;
+mod referrer;
+mod repository;
+mod store;
+mod tag;
+mod upload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::accounts::SharedClockDebug;
 use crate::base::id::{ManifestId, ProjectId, RepositoryId, UploadId};
-use crate::base::{
-    Actor, Digest, Error, ImageRef, Page, PageRequest, ProjectName, Reference, RepositoryName,
-    Result, TagName, Timestamp,
-};
+use crate::base::{Digest, Error, RepositoryName, Result, SharedClock, TagName, Timestamp};
 use crate::catalog::Catalog;
 use crate::db::Db;
 
-fn not_built<T>() -> Result<T> {
-    Err(Error::unavailable("not built yet"))
-}
+pub use access::Rights;
+pub use blob::{Blob, BlobReader};
+pub use collect::Collected;
+pub use document::MAX_MANIFEST;
+pub use manifest::{MAX_TAGS, Manifest, NewPush, Pushed};
+pub use referrer::{Referrer, Referrers};
+pub use upload::{Body, ChunkStart, MAX_BLOB, Upload};
 
 /// A repository in a list.
 #[derive(Debug, Clone)]
@@ -143,90 +177,52 @@ pub struct Registry {
     pub(crate) db: Db,
     pub(crate) clock: SharedClockDebug,
     pub(crate) catalog: Catalog,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    blobs: blob_store::BlobStore,
+    cache: cache::Cache,
+    hashes: upload::Hashes,
+    pulls: pulls::PullCounts,
 }
 
 impl Registry {
-    /// Resolves an image that `actor` may pull to its digest. A project the caller cannot read,
-    /// an absent repository and an absent tag are the same `NotFound`.
-    pub async fn resolve(&self, actor: &Actor, image: &ImageRef) -> Result<ResolvedImage> {
-        let _ = (actor, image, &self.db, &self.clock, &self.catalog);
-        not_built()
+    /// Opens the registry over the blobs in `blob_dir`, which is made when it is missing.
+    pub async fn open(
+        db: Db,
+        clock: SharedClock,
+        catalog: Catalog,
+        blob_dir: PathBuf,
+    ) -> Result<Self> {
+        let shown = blob_dir.display().to_string();
+        let blobs = blob_store::on_disk("opening the blob store", move || {
+            blob_store::BlobStore::open(&blob_dir)
+        })
+        .await
+        .map_err(|e| {
+            Error::unavailable(format!("cannot use the blob directory {shown}")).with_source(e)
+        })?;
+        let shared = Shared {
+            blobs,
+            cache: cache::Cache::new(db.changes()),
+            hashes: upload::Hashes::default(),
+            pulls: pulls::PullCounts::default(),
+        };
+        Ok(Self { db, clock: SharedClockDebug(clock), catalog, shared: Arc::new(shared) })
     }
-    pub async fn list_repositories(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-        query: Option<&str>,
-        page: &PageRequest,
-    ) -> Result<Page<Repository>> {
-        let _ = (actor, project, query, page);
-        not_built()
+
+    /// Runs the registry's housekeeping until `stop`: pull counts, stale uploads, collection.
+    pub async fn run(&self, stop: CancellationToken) {
+        tokio::join!(self.keep_counting(stop.clone()), self.keep_clean(stop));
     }
-    pub async fn repository(&self, actor: &Actor, name: &RepositoryName) -> Result<Repository> {
-        let _ = (actor, name);
-        not_built()
+
+    fn now(&self) -> Timestamp {
+        self.clock.0.now()
     }
-    pub async fn delete_repository(&self, actor: &Actor, name: &RepositoryName) -> Result<()> {
-        let _ = (actor, name);
-        not_built()
-    }
-    /// Tags, newest move first.
-    pub async fn list_tags(
-        &self,
-        actor: &Actor,
-        name: &RepositoryName,
-        query: Option<&str>,
-        page: &PageRequest,
-    ) -> Result<Page<Tag>> {
-        let _ = (actor, name, query, page);
-        not_built()
-    }
-    pub async fn tag_history(
-        &self,
-        actor: &Actor,
-        name: &RepositoryName,
-        tag: Option<&TagName>,
-        page: &PageRequest,
-    ) -> Result<Page<TagMove>> {
-        let _ = (actor, name, tag, page);
-        not_built()
-    }
-    pub async fn image(
-        &self,
-        actor: &Actor,
-        name: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<Image> {
-        let _ = (actor, name, reference);
-        not_built()
-    }
-    /// Removes a tag; the manifest stays.
-    pub async fn delete_tag(
-        &self,
-        actor: &Actor,
-        name: &RepositoryName,
-        tag: &TagName,
-    ) -> Result<()> {
-        let _ = (actor, name, tag);
-        not_built()
-    }
-    /// Deletes a manifest and its tags.
-    pub async fn delete_image(
-        &self,
-        actor: &Actor,
-        name: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<()> {
-        let _ = (actor, name, digest);
-        not_built()
-    }
-    /// Uploads in progress in a project, newest first.
-    pub async fn uploads(
-        &self,
-        actor: &Actor,
-        project: &ProjectName,
-    ) -> Result<Vec<UploadProgress>> {
-        let _ = (actor, project);
-        not_built()
+
+    fn blobs(&self) -> blob_store::BlobStore {
+        self.shared.blobs.clone()
     }
 }

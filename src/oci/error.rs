@@ -1,0 +1,129 @@
+//! Errors as the distribution specification wants them: `{"errors":[{code,message,detail}]}`,
+//! with a Bearer challenge on every 401.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::base::{Error, ErrorKind};
+
+/// Clients take it as the sign that they speak to a registry.
+pub const API_VERSION: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("docker-distribution-api-version"),
+    HeaderValue::from_static("registry/2.0"),
+);
+
+/// An error of this face.
+#[derive(Debug)]
+pub struct Failure {
+    error: Error,
+    challenge: Option<String>,
+    status: Option<StatusCode>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, challenge: None, status: None }
+    }
+}
+
+impl Failure {
+    /// A 401 with this `WWW-Authenticate`, whatever the kind of `error`.
+    pub fn challenge(error: Error, challenge: String) -> Self {
+        Self { error, challenge: Some(challenge), status: Some(StatusCode::UNAUTHORIZED) }
+    }
+
+    /// An error with a status that no kind has.
+    pub fn with_status(error: Error, status: StatusCode) -> Self {
+        Self { error, challenge: None, status: Some(status) }
+    }
+
+    /// What went wrong.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    fn status(&self) -> StatusCode {
+        if let Some(status) = self.status {
+            return status;
+        }
+        match self.error.kind() {
+            ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ErrorKind::Denied => StatusCode::FORBIDDEN,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Conflict if self.error.code() == "blob_in_use" => {
+                StatusCode::METHOD_NOT_ALLOWED
+            }
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,
+            ErrorKind::Invalid | ErrorKind::Malformed => StatusCode::BAD_REQUEST,
+            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
+            ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The code of the specification.
+    fn code(&self) -> &'static str {
+        match self.error.code() {
+            "blob_unknown" => "BLOB_UNKNOWN",
+            "blob_upload_unknown" => "BLOB_UPLOAD_UNKNOWN",
+            "blob_upload_invalid" | "blob_upload_busy" => "BLOB_UPLOAD_INVALID",
+            "digest_invalid" => "DIGEST_INVALID",
+            "manifest_blob_unknown" => "MANIFEST_BLOB_UNKNOWN",
+            "manifest_invalid" => "MANIFEST_INVALID",
+            "manifest_unknown" => "MANIFEST_UNKNOWN",
+            "name_invalid" => "NAME_INVALID",
+            "name_unknown" => "NAME_UNKNOWN",
+            "size_invalid" => "SIZE_INVALID",
+            "pagination_number_invalid" => "PAGINATION_NUMBER_INVALID",
+            "unsupported" | "blob_in_use" => "UNSUPPORTED",
+            "tag_invalid" if self.error.kind() == ErrorKind::NotFound => "MANIFEST_UNKNOWN",
+            "tag_invalid" => "MANIFEST_INVALID",
+            _ => match self.error.kind() {
+                ErrorKind::Unauthenticated => "UNAUTHORIZED",
+                ErrorKind::Denied => "DENIED",
+                ErrorKind::NotFound => "NAME_UNKNOWN",
+                ErrorKind::RateLimited => "TOOMANYREQUESTS",
+                ErrorKind::TooLarge => "SIZE_INVALID",
+                ErrorKind::Unavailable => "UNAVAILABLE",
+                ErrorKind::Internal => "UNKNOWN",
+                _ => "UNSUPPORTED",
+            },
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        match status.as_u16() {
+            503 => tracing::warn!(error = %self.error.chain(), "a registry request must wait"),
+            500.. => tracing::error!(error = %self.error.chain(), "a registry request failed"),
+            _ => tracing::debug!(error = %self.error.chain(), "a registry request was refused"),
+        }
+        let mut entry = json!({ "code": self.code(), "message": self.error.public_message() });
+        if let Some(detail) = self.error.detail() {
+            entry["detail"] = detail.clone();
+        }
+        let mut response =
+            (status, [API_VERSION], Json(json!({ "errors": [entry] }))).into_response();
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge.and_then(|c| HeaderValue::try_from(c).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.error.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::RANGE_NOT_SATISFIABLE
+            && let Some(received) = self.error.detail().and_then(|d| d["received"].as_u64())
+            && let Ok(range) = HeaderValue::try_from(super::uploads::range(received))
+        {
+            headers.insert(header::RANGE, range);
+        }
+        response
+    }
+}

@@ -1,0 +1,218 @@
+//! Blobs as clients see them: through a repository that links them.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use bytes::Bytes;
+use chrono::Duration;
+use futures_util::{Stream, stream};
+
+use super::access::{self, DELETE, PULL, PUSH};
+use super::blob_store::{CHUNK, on_disk};
+use super::store::blobs::Linked;
+use super::{Registry, store};
+use crate::base::{Actor, Digest, Error, ErrorKind, RepositoryName, Result};
+use crate::events::{self, NewEvent, Target};
+
+/// How fresh a blob is kept by those who look at it. Far below the grace of the collection, so
+/// that whoever was told "it is there" has the time to push the manifest.
+const TOUCH_EVERY: Duration = Duration::minutes(10);
+
+/// A blob in a repository.
+#[derive(Debug, Clone)]
+pub struct Blob {
+    /// As the client named it.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A blob opened for reading.
+#[derive(Debug)]
+pub struct BlobReader {
+    pub blob: Blob,
+    file: File,
+}
+
+pub(super) fn unknown_blob(digest: &Digest) -> Error {
+    Error::not_found("blob", digest).with_code("blob_unknown")
+}
+
+impl Registry {
+    /// Looks at a blob; it is safe from collection for long enough to push a manifest.
+    pub async fn blob(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Blob> {
+        self.authorize(actor, name, PULL).await?;
+        let linked = self.linked(name, digest).await?;
+        Ok(Blob { digest: digest.clone(), size: size_of(&linked) })
+    }
+
+    /// Opens a blob.
+    pub async fn open_blob(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<BlobReader> {
+        self.authorize(actor, name, PULL).await?;
+        let linked = self.linked(name, digest).await?;
+        let blobs = self.blobs();
+        let stored = linked.stored.clone();
+        let file = on_disk("opening a blob", move || blobs.open_blob(&stored)).await?.ok_or_else(
+            || Error::internal(format!("blob {} has a row but no file", linked.stored), "missing"),
+        )?;
+        Ok(BlobReader { blob: Blob { digest: digest.clone(), size: size_of(&linked) }, file })
+    }
+
+    /// The link, freshly touched.
+    async fn linked(&self, name: &RepositoryName, digest: &Digest) -> Result<Linked> {
+        let cache = &self.shared.cache;
+        let now = self.now();
+        let fresh = |linked: &Linked| now - linked.touched_at < TOUCH_EVERY;
+        let key = (name.clone(), digest.clone());
+        if let Some(linked) = cache.blobs.get(&key).await.and_then(|e| e.valid(cache, now))
+            && fresh(&linked)
+        {
+            return Ok(linked);
+        }
+        let stamp = cache.stamp(now);
+        let mut conn = self.db.read().await?;
+        let find = store::blobs::find_linked(&mut conn, name, digest).await?;
+        let mut linked = find.ok_or_else(|| unknown_blob(digest))?;
+        if !fresh(&linked) {
+            // Touch first, look again second: a collection that was deciding about the link has
+            // then either seen the touch or removed the link.
+            store::blobs::touch(&mut conn, &linked.stored, now).await?;
+            let find = store::blobs::find_linked(&mut conn, name, digest).await?;
+            linked = find.ok_or_else(|| unknown_blob(digest))?;
+        }
+        cache.blobs.insert(key, stamp.on(linked.clone())).await;
+        Ok(linked)
+    }
+
+    /// Links a blob that another repository has: `from`, or any the caller may pull from.
+    /// `false`, always with the same work done, when there is none.
+    pub async fn mount_blob(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        digest: &Digest,
+        from: Option<&RepositoryName>,
+    ) -> Result<bool> {
+        let project = self.authorize(actor, name, PUSH).await?;
+        let projects = match from {
+            None => self.pullable_projects(actor).await?,
+            Some(source) => match self.authorize(actor, source, PULL).await {
+                Ok(source) => Some(vec![source.id]),
+                Err(e) if access::is_hidden(&e) => Some(Vec::new()),
+                Err(e) => return Err(e),
+            },
+        };
+        let projects: Option<Vec<_>> = projects.map(|ids| ids.iter().map(|id| id.uuid()).collect());
+        let now = self.now();
+        let mut tx = self.db.begin().await?;
+        let find = store::blobs::find_mount_source;
+        let Some(stored) = find(tx.conn(), digest, from, projects.as_deref()).await? else {
+            return Ok(false);
+        };
+        // The touch locks the blob; looking again afterwards sees what a collection did meanwhile.
+        store::blobs::touch(tx.conn(), &stored, now).await?;
+        if find(tx.conn(), digest, from, projects.as_deref()).await?.is_none() {
+            return Ok(false);
+        }
+        let repository = self.ensure_repository(&mut tx, actor, &project, name).await?;
+        store::blobs::link(tx.conn(), repository, &stored, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Removes a blob from a repository, unless one of its manifests needs it.
+    pub async fn delete_blob(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<()> {
+        let project = self.authorize(actor, name, DELETE).await?;
+        let mut tx = self.db.begin().await?;
+        let linked = store::blobs::find_linked(tx.conn(), name, digest)
+            .await?
+            .ok_or_else(|| unknown_blob(digest))?;
+        let repository = linked.repository_id;
+        // Locked first: a push that is just naming the blob is then over, and the next statement
+        // sees its manifest.
+        if !store::blobs::lock_link(tx.conn(), repository, &linked.stored).await? {
+            return Err(unknown_blob(digest));
+        }
+        if !store::blobs::unlink(tx.conn(), repository, &linked.stored).await? {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "blob_in_use",
+                format!(
+                    "blob {digest} belongs to a manifest of this repository; delete that first"
+                ),
+            ));
+        }
+        let event = NewEvent::new(
+            "blob.delete",
+            Target::named("blob", digest),
+            format!("Blob {} was removed from {name}", digest.short()),
+        )
+        .in_project(project.id);
+        events::append(&mut tx, &*self.clock.0, actor, event).await?;
+        tx.commit().await
+    }
+}
+
+fn size_of(linked: &Linked) -> u64 {
+    u64::try_from(linked.size).unwrap_or(0)
+}
+
+impl BlobReader {
+    /// The bytes of `range` in large chunks, reading one ahead. Memory is bounded by two chunks.
+    pub fn read(self, range: Range<u64>) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+        let left = range.end.saturating_sub(range.start);
+        let first = Ahead::start(self.file, Some(range.start), left);
+        stream::unfold(Some(first), |ahead| async move {
+            match ahead?.next().await {
+                Ok(Some((bytes, rest))) => Some((Ok(bytes), rest)),
+                Ok(None) => None,
+                Err(e) => Some((Err(e), None)),
+            }
+        })
+    }
+}
+
+/// One chunk being read while the one before is being sent.
+struct Ahead(tokio::task::JoinHandle<std::io::Result<(File, Bytes, u64)>>);
+
+impl Ahead {
+    fn start(mut file: File, seek: Option<u64>, left: u64) -> Self {
+        Self(tokio::task::spawn_blocking(move || {
+            if let Some(at) = seek.filter(|at| *at > 0) {
+                file.seek(SeekFrom::Start(at))?;
+            }
+            let want = left.min(CHUNK as u64);
+            let mut buffer = Vec::with_capacity(usize::try_from(want).unwrap_or(CHUNK));
+            (&mut file).take(want).read_to_end(&mut buffer)?;
+            if (buffer.len() as u64) < want {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+            }
+            Ok((file, Bytes::from(buffer), left - want))
+        }))
+    }
+
+    async fn next(self) -> std::io::Result<Option<(Bytes, Option<Self>)>> {
+        let (file, bytes, left) = self.0.await.map_err(std::io::Error::other)??;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let rest = (left > 0).then(|| Self::start(file, None, left));
+        Ok(Some((bytes, rest)))
+    }
+}

@@ -1,0 +1,324 @@
+//! Blobs and uploads on disk. Only digests and ids become file names, so nothing is ever written
+//! outside the root.
+//!
+//! Layout: `sha256/<2 hex>/<62 hex>` for blobs, `uploads/<id>` for uploads. A blob appears by a
+//! rename of an upload that is already synced, and its directory is synced before anybody is told.
+//! All functions block; callers run them off the async threads.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use sha2::Digest as _;
+
+use crate::base::id::UploadId;
+use crate::base::{Algorithm, Digest, Error, Result};
+
+/// Bytes read at once, for hashing and for serving.
+pub(crate) const CHUNK: usize = 256 * 1024;
+
+/// The directory that holds all blobs.
+#[derive(Debug, Clone)]
+pub(crate) struct BlobStore {
+    root: PathBuf,
+}
+
+/// An upload's file while one request owns it: locked, positioned at its end, with the hash of
+/// what it holds.
+#[derive(Debug)]
+pub(crate) struct UploadFile {
+    file: File,
+    hash: sha2::Sha256,
+    len: u64,
+    synced: u64,
+}
+
+/// How opening an upload's file ended.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// It is ours.
+    File(UploadFile),
+    /// Another request is writing to it.
+    Busy,
+}
+
+impl BlobStore {
+    /// Opens the store; makes its directories when they are missing. Scans nothing.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let store = Self { root: root.to_owned() };
+        fs::create_dir_all(root.join("uploads"))?;
+        let blobs = root.join("sha256");
+        fs::create_dir_all(&blobs)?;
+        for shard in 0..=u8::MAX {
+            match fs::create_dir(blobs.join(hex::encode([shard]))) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        sync_dir(&blobs)?;
+        sync_dir(root)?;
+        Ok(store)
+    }
+
+    /// Where the blob with this SHA-256 lives.
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        debug_assert_eq!(digest.algorithm(), Algorithm::Sha256, "blobs are keyed by SHA-256");
+        let (shard, rest) = digest.hex().split_at(2);
+        self.root.join("sha256").join(shard).join(rest)
+    }
+
+    fn upload_path(&self, id: UploadId) -> PathBuf {
+        self.root.join("uploads").join(id.to_string())
+    }
+
+    /// Opens a blob for reading; `None` when its file is missing.
+    pub(crate) fn open_blob(&self, digest: &Digest) -> io::Result<Option<File>> {
+        absent_is_none(File::open(self.blob_path(digest)))
+    }
+
+    /// Reads a blob of at most `limit` bytes; `None` when it is missing or larger.
+    pub(crate) fn read_blob(&self, digest: &Digest, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_blob(digest)? else { return Ok(None) };
+        if file.metadata()?.len() > limit {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        file.take(limit).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Opens an upload's file at `len`, the bytes known to be good: what a crash left beyond is
+    /// cut off. `hash` is the hash of those bytes when it is still in memory; otherwise they are
+    /// read again. A file shorter than `len` is used as it is.
+    pub(crate) fn open_upload(
+        &self,
+        id: UploadId,
+        len: u64,
+        hash: Option<sha2::Sha256>,
+    ) -> io::Result<Opened> {
+        let path = self.upload_path(id);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(Opened::Busy),
+            Err(fs::TryLockError::Error(e)) => return Err(e),
+        }
+        let on_disk = file.metadata()?.len();
+        let len = len.min(on_disk);
+        if on_disk > len {
+            file.set_len(len)?;
+        }
+        let hash = match hash {
+            Some(hash) => hash,
+            None => hash_reader::<sha2::Sha256>(&mut file, len)?,
+        };
+        file.seek(SeekFrom::Start(len))?;
+        Ok(Opened::File(UploadFile { file, hash, len, synced: len }))
+    }
+
+    /// Makes an upload the blob `digest`, durably. The caller holds the key of `digest` in the
+    /// database, so that no collection removes the file meanwhile.
+    pub(crate) fn place(&self, id: UploadId, digest: &Digest) -> io::Result<()> {
+        let target = self.blob_path(digest);
+        fs::rename(self.upload_path(id), &target)?;
+        sync_dir(target.parent().unwrap_or(&self.root))
+    }
+
+    /// Whether the blob's file is there and really has this digest and length.
+    pub(crate) fn verify_blob(&self, digest: &Digest, len: u64) -> io::Result<bool> {
+        let Some(mut file) = self.open_blob(digest)? else { return Ok(false) };
+        if file.metadata()?.len() != len {
+            return Ok(false);
+        }
+        let hash = hash_reader::<sha2::Sha256>(&mut file, len)?.finalize();
+        Ok(Digest::from_hash(Algorithm::Sha256, &hash).as_ref() == Some(digest))
+    }
+
+    /// Whether the blob's file is there.
+    pub(crate) fn has_blob(&self, digest: &Digest) -> io::Result<bool> {
+        self.blob_path(digest).try_exists()
+    }
+
+    /// Removes a blob's file; absent is fine.
+    pub(crate) fn remove_blob(&self, digest: &Digest) -> io::Result<()> {
+        absent_is_none(fs::remove_file(self.blob_path(digest))).map(drop)
+    }
+
+    /// Removes an upload's file; absent is fine.
+    pub(crate) fn remove_upload(&self, id: UploadId) -> io::Result<()> {
+        absent_is_none(fs::remove_file(self.upload_path(id))).map(drop)
+    }
+
+    /// Blobs on disk in one shard whose file is older than `before`.
+    pub(crate) fn blobs_in_shard(&self, shard: u8, before: SystemTime) -> io::Result<Vec<Digest>> {
+        let shard = hex::encode([shard]);
+        let names = old_files(&self.root.join("sha256").join(&shard), before)?;
+        Ok(names.iter().filter_map(|rest| format!("sha256:{shard}{rest}").parse().ok()).collect())
+    }
+
+    /// Uploads on disk whose file is older than `before`.
+    pub(crate) fn uploads_on_disk(&self, before: SystemTime) -> io::Result<Vec<UploadId>> {
+        let names = old_files(&self.root.join("uploads"), before)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+}
+
+impl UploadFile {
+    /// Bytes it holds.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether everything it holds is synced.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced == self.len
+    }
+
+    /// The running hash, to keep between requests.
+    pub(crate) fn hash(&self) -> sha2::Sha256 {
+        self.hash.clone()
+    }
+
+    /// Appends and hashes.
+    pub(crate) fn append(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        for chunk in chunks {
+            self.file.write_all(chunk)?;
+            self.hash.update(chunk);
+            self.len += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes the content durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if !self.is_synced() {
+            self.file.sync_data()?;
+            self.synced = self.len;
+        }
+        Ok(())
+    }
+
+    /// The SHA-256 of the content.
+    pub(crate) fn sha256(&self) -> io::Result<Digest> {
+        digest_of(Algorithm::Sha256, &self.hash.clone().finalize())
+    }
+
+    /// The SHA-512 of the content, read again from disk.
+    pub(crate) fn sha512(&mut self) -> io::Result<Digest> {
+        let hash = hash_reader::<sha2::Sha512>(&mut self.file, self.len)?;
+        digest_of(Algorithm::Sha512, &hash.finalize())
+    }
+}
+
+fn digest_of(algorithm: Algorithm, hash: &[u8]) -> io::Result<Digest> {
+    Digest::from_hash(algorithm, hash).ok_or_else(|| io::Error::other("hash of a wrong length"))
+}
+
+/// Hashes the first `len` bytes of `file`.
+fn hash_reader<H: sha2::Digest>(file: &mut File, len: u64) -> io::Result<H> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut hash = H::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut left = file.take(len);
+    loop {
+        match left.read(&mut buffer)? {
+            0 => return Ok(hash),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn old_files(dir: &Path, before: SystemTime) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Some(metadata) = absent_is_none(entry.metadata())? else { continue };
+        if metadata.is_file() && metadata.modified()? < before {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    Ok(names)
+}
+
+/// Runs blocking disk work off the async threads.
+pub(crate) async fn on_disk<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(e)) => Err(disk_fault(doing, e)),
+        Err(e) => Err(Error::internal(doing, e)),
+    }
+}
+
+/// A full disk is told apart: the operator can mend it, and the client may try again.
+pub(crate) fn disk_fault(doing: &'static str, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return Error::unavailable("the disk of the registry is full").with_source(error);
+    }
+    Error::internal(doing, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Clock as _;
+
+    fn id() -> UploadId {
+        UploadId::new(crate::base::SystemClock.now())
+    }
+
+    fn opened(store: &BlobStore, id: UploadId, len: u64) -> UploadFile {
+        match store.open_upload(id, len, None).expect("open") {
+            Opened::File(file) => file,
+            Opened::Busy => panic!("busy"),
+        }
+    }
+
+    #[test]
+    fn an_upload_is_cut_back_to_what_was_acknowledged_and_hashed_again() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = BlobStore::open(dir.path()).expect("open");
+        let id = id();
+        let mut file = opened(&store, id, 0);
+        file.append(&[Bytes::from_static(b"hello torn")]).expect("append");
+        drop(file);
+        let mut file = opened(&store, id, 6);
+        file.append(&[Bytes::from_static(b"world")]).expect("append");
+        file.sync().expect("sync");
+        let digest = file.sha256().expect("hash");
+        assert_eq!(digest, Digest::sha256(b"hello world"));
+        assert_eq!(file.sha512().expect("hash"), Digest::of(Algorithm::Sha512, b"hello world"));
+        store.place(id, &digest).expect("place");
+        assert!(store.verify_blob(&digest, 11).expect("verify"));
+        assert_eq!(store.read_blob(&digest, 11).expect("read").expect("there"), b"hello world");
+        assert!(store.read_blob(&digest, 10).expect("read").is_none(), "over the limit");
+    }
+
+    #[test]
+    fn one_request_at_a_time_writes_to_an_upload() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = BlobStore::open(dir.path()).expect("open");
+        let id = id();
+        let first = opened(&store, id, 0);
+        assert!(matches!(store.open_upload(id, 0, None), Ok(Opened::Busy)));
+        drop(first);
+        assert!(matches!(store.open_upload(id, 0, None), Ok(Opened::File(_))));
+    }
+}

@@ -1,0 +1,7 @@
+//! SQL of the registry, one file per kind of row.
+
+pub(super) mod blobs;
+pub(super) mod manifests;
+pub(super) mod repositories;
+pub(super) mod tags;
+pub(super) mod uploads;

@@ -1,0 +1,107 @@
+//! Tags: movable names of manifests, with the history of their moves.
+
+use super::repository::cut;
+use super::store::tags::Mover;
+use super::{Registry, Tag, TagMove, store};
+use crate::accounts::rbac::{Action, Permission, Resource};
+use crate::base::{Actor, Error, Page, PageRequest, RepositoryName, Result, TagName};
+use crate::events::{self, NewEvent, Target};
+
+const LIST: Permission = Permission(Resource::Tag, Action::List);
+const DELETE: Permission = Permission(Resource::Tag, Action::Delete);
+
+impl Registry {
+    /// Tags, newest move first.
+    pub async fn list_tags(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        query: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<Tag>> {
+        self.authorize(actor, name, LIST).await?;
+        let repository = self.repository_id(name).await?;
+        let limit = page.limit()?;
+        let after = page.after_key()?;
+        let mut conn = self.db.read().await?;
+        let rows = store::tags::list(&mut conn, repository, query, after, limit).await?;
+        Ok(Page::from_rows(rows, limit, |t| (t.updated_at, t.name.clone())))
+    }
+
+    /// Moves of one tag or of all, newest first.
+    pub async fn tag_history(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        tag: Option<&TagName>,
+        page: &PageRequest,
+    ) -> Result<Page<TagMove>> {
+        self.authorize(actor, name, LIST).await?;
+        let repository = self.repository_id(name).await?;
+        let limit = page.limit()?;
+        let after = page.after_key()?;
+        let mut conn = self.db.read().await?;
+        let rows = store::tags::history(&mut conn, repository, tag, after, limit).await?;
+        Ok(Page::from_rows(rows, limit, |(id, _)| *id).map(|(_, moved)| moved))
+    }
+
+    /// Tag names in byte order after `last`; the bool says whether there are more.
+    pub async fn tag_names(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        last: Option<&str>,
+        n: usize,
+    ) -> Result<(Vec<String>, bool)> {
+        self.authorize(actor, name, super::access::PULL).await?;
+        let repository = self.repository_id(name).await?;
+        let n = n.min(super::repository::MAX_NAMES);
+        let limit = i64::try_from(n).unwrap_or(0) + 1;
+        let names =
+            store::tags::names(&mut *self.db.read().await?, repository, last, limit).await?;
+        Ok(cut(names, n))
+    }
+
+    /// Removes a tag; the manifest stays.
+    pub async fn delete_tag(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        tag: &TagName,
+    ) -> Result<()> {
+        self.delete_tag_with(actor, name, tag, "").await
+    }
+
+    /// The same, noting the client's name for itself.
+    pub async fn delete_tag_with(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        tag: &TagName,
+        client: &str,
+    ) -> Result<()> {
+        let project = self.authorize(actor, name, DELETE).await?;
+        let unknown = || Error::not_found("tag", tag).with_code("manifest_unknown");
+        let mut tx = self.db.begin().await?;
+        let (repository, _) =
+            store::repositories::find(tx.conn(), name).await?.ok_or_else(unknown)?;
+        if !store::tags::delete(tx.conn(), repository, tag).await? {
+            return Err(unknown());
+        }
+        let names = [tag.to_string()];
+        let mover = Mover { name: &actor.name, client };
+        let moves =
+            store::tags::record_moves(tx.conn(), repository, &names, None, mover, self.now())
+                .await?;
+        let from = moves.into_iter().find_map(|(_, from)| from);
+        let event = NewEvent::new(
+            "tag.delete",
+            Target::named("tag", format!("{name}:{tag}")),
+            format!("Tag {name}:{tag} was removed"),
+        )
+        .in_project(project.id)
+        .detail(serde_json::json!({ "from": from, "client": client }));
+        events::append(&mut tx, &*self.clock.0, actor, event).await?;
+        tx.commit().await
+    }
+}
