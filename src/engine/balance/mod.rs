@@ -1,4 +1,26 @@
 //! The balancer: what the gateway is told (a [`Table`]) and what it answers (a [`Report`]).
+//!
+//! [`gateway`] is the process that serves, [`client`] the engine's way to it. The rest is the
+//! gateway's inside: ports and their routes, one algorithm per file, `http` for L7, `relay` for L4.
+
+pub mod client;
+pub mod gateway;
+
+mod control;
+mod ewma;
+mod holder;
+mod http;
+mod least_connections;
+mod limits;
+mod p2c;
+mod port;
+mod ports;
+mod relay;
+mod round_robin;
+mod route;
+mod sniff;
+mod state_file;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

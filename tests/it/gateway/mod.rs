@@ -1,1 +1,8 @@
 //! The balancer with real sockets.
+
+mod balancing;
+mod control;
+mod faults;
+mod http;
+mod rig;
+mod tcp;
