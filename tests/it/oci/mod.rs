@@ -1,1 +1,3 @@
-//! The registry's HTTP face, in process and with real clients.
+//! The registry as its clients see it.
+
+mod helper;

@@ -1,1 +1,5 @@
-//! Registry use-cases on a real database and disk.
+//! The registry behind its HTTP face.
+
+mod collection;
+mod images;
+mod uploads;

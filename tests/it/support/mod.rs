@@ -1,6 +1,8 @@
 //! What the tests start and speak to: databases, the application, real clients.
 
 pub mod db;
+pub mod images;
+pub mod registry;
 pub mod server;
 
 pub use db::test_db;
