@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the scripts share. Sourced, never run: `. "$(dirname "$0")/lib.sh"`.
 # Sets ROOT to the repository and changes into it.
 set -eu

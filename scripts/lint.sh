@@ -7,6 +7,12 @@
 
 say "format"
 cargo fmt --check
+say "scripts"
+if have shellcheck; then
+    shellcheck --external-sources --exclude SC1091 scripts/*.sh .ci/run
+else
+    warn "shellcheck is not installed; the scripts are not checked"
+fi
 say "clippy"
 SQLX_OFFLINE=true cargo clippy --all-targets --locked --quiet -- -D warnings
 say "query cache"

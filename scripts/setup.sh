@@ -25,7 +25,6 @@ need() {
 have cargo || die "there is no Rust toolchain. Install Rust 1.95 or newer from https://rustup.rs, open a new shell, and run this again."
 have cc || need gcc "compiles the C parts of two Rust libraries"
 [ -e /usr/include/stdlib.h ] || need libc6-dev "the C library's headers, for the same"
-have git || need git "the build asks it for the version"
 if [ -z "${DATABASE_URL:-}" ] || [ "$purpose" != run ]; then
     [ -n "$(postgres_bin)" ] || need postgresql "keeps Portolan's data, in a private cluster that starts and stops with it"
 fi
@@ -38,11 +37,15 @@ if ! have docker && apt-cache show docker-cli >/dev/null 2>&1; then
 fi
 if [ "$purpose" != run ]; then
     have curl || need curl "calls the API as the README shows"
-    [ -x /bin/busybox ] || need busybox-static "the whole content of the test images"
+    # The plain busybox package needs the C library, which an image made FROM scratch has not.
+    if [ ! -x /bin/busybox ] || ldd /bin/busybox >/dev/null 2>&1; then
+        need busybox-static "the whole content of the test images"
+    fi
     have skopeo || need skopeo "a registry client to test with"
     have python3 || need python3 "small helpers"
 fi
 if [ "$purpose" = test ]; then
+    have shellcheck || need shellcheck "checks these scripts"
     have podman || need podman "a registry client to test with"
     have chromium || have google-chrome || need chromium "the browser of the page tests"
     have node || need nodejs "drives the browser"
@@ -70,12 +73,14 @@ install_packages() {
         echo 'create_main_cluster = false' |
             $root tee /etc/postgresql-common/createcluster.d/portolan.conf >/dev/null
     fi
+    log=$(mktemp)
     # env, because sudo drops the environment.
     $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update ||
         warn "apt-get update failed; trying with the lists as they are"
     # shellcheck disable=SC2086
-    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages >&2 ||
-        die "apt-get could not install:$packages"
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages \
+        >"$log" 2>&1 || { tail -40 "$log" >&2; die "apt-get could not install:$packages"; }
+    rm -f "$log"
     $root rm -f /etc/postgresql-common/createcluster.d/portolan.conf
     case " $packages " in *" docker-registry "*)
         if [ -d /run/systemd/system ]; then

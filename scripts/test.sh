@@ -28,7 +28,8 @@ export PORTOLAN_TEST_DATABASE_URL SQLX_OFFLINE=true
 unset DATABASE_URL
 
 say "Rust tests"
-# A shell that ran out of file descriptors or processes fails tests at random.
+# The whole system in one test opens many sockets; the default soft limit is 1024.
+# shellcheck disable=SC3045
 ulimit -n "$(ulimit -H -n)" 2>/dev/null || true
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked "$@"
