@@ -1,1 +1,61 @@
 //! The pages: extract, one service call, render a template.
+//!
+//! A page is a template struct beside its handler; `templates/` mirrors this directory. Every
+//! string comes from `locales/`. Pages work without script; `static/app.js` makes them live.
+
+pub mod assets;
+pub mod cookies;
+mod errors;
+pub mod form;
+pub mod format;
+pub mod frame;
+mod image;
+mod login;
+mod overview;
+mod projects;
+mod repositories;
+mod session;
+pub mod shell;
+mod start;
+mod stream;
+pub mod text;
+pub mod view;
+
+use axum::Router;
+use axum::http::Method;
+use axum::routing::{get, post};
+
+use crate::http::{Access, RouteAccess, Services};
+
+/// The pages' routes. `services` is needed by the layer that renders errors.
+pub fn router(services: &Services) -> Router<Services> {
+    Router::new()
+        .route("/static/{*path}", get(assets::serve))
+        .route("/login", get(login::page).post(login::submit))
+        .route("/logout", post(login::logout))
+        .route("/preferences", post(login::preferences))
+        .route("/stream", get(stream::follow))
+        .route("/", get(overview::page))
+        .route("/setup", get(start::setup))
+        .route("/docs/start", get(start::page))
+        .route("/docs/shortcuts", get(start::shortcuts))
+        .route("/switch", get(projects::switch))
+        .route("/p", get(projects::list))
+        .route("/p/-/new", get(projects::new).post(projects::create))
+        .route("/p/{project}", get(projects::overview))
+        .route("/p/{project}/r", get(repositories::list))
+        .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
+        .layer(axum::middleware::from_fn_with_state(services.clone(), errors::render))
+}
+
+/// Who may call each route.
+pub fn access() -> Vec<RouteAccess> {
+    let row = |method: Method, path, access| RouteAccess { method, path, access };
+    vec![
+        row(Method::GET, "/static/{*path}", Access::Public),
+        row(Method::GET, "/login", Access::Public),
+        row(Method::POST, "/login", Access::Public),
+        row(Method::POST, "/logout", Access::LoggedIn),
+        row(Method::POST, "/preferences", Access::Public),
+    ]
+}

@@ -1,0 +1,117 @@
+//! Logging in and out, and the two preferences of a browser: language and theme.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::cookies::{self, Theme};
+use super::form::Form;
+use super::frame::{Frame, Section};
+use super::session::{self, Posted, PostedByVisitor};
+use super::shell::{PageResult, Shell, Visitor, safe_next};
+use super::text::Locale;
+use crate::accounts::UserChange;
+use crate::base::{ErrorKind, Secret};
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    frame: Frame,
+    form: Form,
+    next: String,
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct NextQuery {
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /login`
+pub(super) async fn page(Visitor(shell): Visitor, Query(query): Query<NextQuery>) -> PageResult {
+    let next = safe_next(&query.next);
+    if shell.session.is_some() {
+        return Ok(Redirect::to(next).into_response());
+    }
+    let frame = Frame::bare(&shell, Section::Other, shell.t.get("login-title"));
+    shell.render(&LoginPage { frame, form: Form::default(), next: next.to_owned() })
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct LoginForm {
+    #[serde(default)]
+    name: String,
+    password: Secret,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /login`
+pub(super) async fn submit(PostedByVisitor(shell, form): PostedByVisitor<LoginForm>) -> PageResult {
+    let next = safe_next(&form.next);
+    let name = form.name.trim();
+    match shell.services.accounts.login(name, &form.password, &shell.origin).await {
+        Ok(new) => {
+            let mut response = Redirect::to(next).into_response();
+            session::set_cookie(response.headers_mut(), &new.cookie);
+            Ok(response)
+        }
+        Err(error) => {
+            let status = match error.kind() {
+                ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+                _ => StatusCode::UNAUTHORIZED,
+            };
+            let form = Form::of([("name", name)]).refused(&shell.t, error)?;
+            let mut frame = Frame::bare(&shell, Section::Other, shell.t.get("login-title"));
+            frame.path = super::shell::login_url(next);
+            shell.render_as(status, &LoginPage { frame, form, next: next.to_owned() })
+        }
+    }
+}
+
+/// A form that carries nothing but its proof.
+#[derive(serde::Deserialize)]
+pub(super) struct Nothing {}
+
+/// `POST /logout`
+pub(super) async fn logout(Posted(shell, Nothing {}): Posted<Nothing>) -> PageResult {
+    shell.services.accounts.logout(&shell.actor).await?;
+    let mut response = shell.done("/login", "flash-logged-out", "");
+    session::clear_cookie(response.headers_mut());
+    Ok(response)
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct Preferences {
+    lang: Option<String>,
+    theme: Option<String>,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /preferences`
+pub(super) async fn preferences(
+    PostedByVisitor(shell, form): PostedByVisitor<Preferences>,
+) -> Response {
+    let mut response = Redirect::to(safe_next(&form.next)).into_response();
+    if let Some(locale) = form.lang.as_deref().and_then(Locale::parse) {
+        cookies::keep(response.headers_mut(), cookies::LOCALE, locale.as_str());
+        remember(&shell, locale).await;
+    }
+    if let Some(theme) = form.theme {
+        cookies::keep(response.headers_mut(), cookies::THEME, Theme::parse(&theme).as_str());
+    }
+    response
+}
+
+/// Keeps the language with the user, for other browsers. The cookie alone serves this one, so a
+/// failure only costs that.
+async fn remember(shell: &Shell, locale: Locale) {
+    let Some(session) = &shell.session else { return };
+    let change = UserChange { locale: Some(locale.as_str().to_owned()), ..UserChange::default() };
+    let kept = shell.services.accounts.update_user(&shell.actor, &session.user.name, change).await;
+    if let Err(error) = kept {
+        tracing::warn!(error = %error.chain(), "cannot keep a user's language");
+    }
+}
