@@ -25,10 +25,16 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::{get, post};
 
+use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::http::{Access, RouteAccess, Services};
 
-/// The pages' routes. `services` is needed by the layer that renders errors.
-pub fn router(services: &Services) -> Router<Services> {
+/// Puts error pages on what `router` refuses. A layer of its own, because it needs the services.
+pub fn with_error_pages(router: Router<Services>, services: &Services) -> Router<Services> {
+    router.layer(axum::middleware::from_fn_with_state(services.clone(), errors::render))
+}
+
+/// The pages' routes.
+pub fn router() -> Router<Services> {
     Router::new()
         .route("/static/{*path}", get(assets::serve))
         .route("/login", get(login::page).post(login::submit))
@@ -45,7 +51,6 @@ pub fn router(services: &Services) -> Router<Services> {
         .route("/p/{project}", get(projects::overview))
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
-        .layer(axum::middleware::from_fn_with_state(services.clone(), errors::render))
 }
 
 /// Who may call each route.
@@ -57,5 +62,34 @@ pub fn access() -> Vec<RouteAccess> {
         row(Method::POST, "/login", Access::Public),
         row(Method::POST, "/logout", Access::LoggedIn),
         row(Method::POST, "/preferences", Access::Public),
+        row(Method::GET, "/stream", Access::PerObject),
+        row(Method::GET, "/", Access::LoggedIn),
+        row(Method::GET, "/setup", Access::LoggedIn),
+        row(Method::GET, "/docs/start", Access::LoggedIn),
+        row(Method::GET, "/docs/shortcuts", Access::LoggedIn),
+        row(Method::GET, "/switch", Access::LoggedIn),
+        row(Method::GET, "/p", Access::LoggedIn),
+        row(Method::GET, "/p/-/new", Access::LoggedIn),
+        row(
+            Method::POST,
+            "/p/-/new",
+            Access::Platform(Permission(Resource::Project, Action::Create)),
+        ),
+        row(
+            Method::GET,
+            "/p/{project}",
+            Access::Project(Permission(Resource::Project, Action::Read)),
+        ),
+        row(
+            Method::GET,
+            "/p/{project}/r",
+            Access::Project(Permission(Resource::Repository, Action::List)),
+        ),
+        row(
+            Method::GET,
+            "/p/{project}/r/{*rest}",
+            Access::Project(Permission(Resource::Repository, Action::List)),
+        ),
+        row(Method::POST, "/p/{project}/r/{*rest}", Access::PerObject),
     ]
 }

@@ -264,9 +264,10 @@ impl Seen {
                 DeploymentPhase::Degraded => ("warn", "attention-degraded", "attention-inspect"),
                 _ => continue,
             };
+            let critical = d.status.phase == DeploymentPhase::Failed;
             rows.push(Attention {
                 kind,
-                word: t.get(if kind == "bad" { "status-critical" } else { "status-warning" }),
+                word: t.either(critical, "status-critical", "status-warning"),
                 what: t.get(what),
                 name: d.name.clone(),
                 cause: d.status.reason.clone(),

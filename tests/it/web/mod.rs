@@ -1,1 +1,4 @@
-//! Pages, in process and in a real browser.
+//! The pages: words in two languages, budgets, and pages over real services.
+
+mod assets;
+mod words;
