@@ -1,22 +1,25 @@
 //! People and how they prove who they are: passwords, sessions, personal tokens, registry
 //! tokens, and what their roles allow.
 
+mod limit;
+mod login;
+mod password;
 pub mod rbac;
+mod registry_token;
+mod secret;
+mod session;
+mod store;
+mod token;
+mod user;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::actor::PlatformRole;
-use crate::base::id::{ProjectId, SessionId, TokenId, UserId};
-use crate::base::{
-    Actor, Channel, Error, Page, PageRequest, RepositoryName, Result, Secret, SharedClock,
-    Timestamp, UserName,
-};
+use crate::base::id::{SessionId, TokenId, UserId};
+use crate::base::{Actor, Channel, Result, Secret, SharedClock, Timestamp, UserName};
 use crate::db::Db;
-
-fn not_built<T>() -> Result<T> {
-    Err(Error::unavailable("not built yet"))
-}
 
 /// Where a request came from, for rate limits and the event log.
 #[derive(Debug, Clone)]
@@ -118,11 +121,26 @@ pub struct RegistryClaims {
     pub access: Vec<AccessEntry>,
 }
 
+/// What accounts are opened with.
+#[derive(Debug)]
+pub struct Settings {
+    /// Encrypts the installation's secrets; from the data directory or the environment.
+    pub master_key: Secret<[u8; 32]>,
+    /// `iss` of registry tokens.
+    pub issuer: String,
+    /// `aud` of registry tokens: the registry's service name.
+    pub audience: String,
+}
+
 /// The handle on accounts; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Accounts {
-    pub(crate) db: Db,
-    pub(crate) clock: SharedClockDebug,
+    db: Db,
+    clock: SharedClockDebug,
+    keys: Arc<registry_token::Keys>,
+    vault: Arc<secret::Vault>,
+    hasher: password::Hasher,
+    recent: login::Recent,
 }
 
 /// A shared clock that can be printed.
@@ -135,149 +153,36 @@ impl std::fmt::Debug for SharedClockDebug {
 }
 
 impl Accounts {
-    /// Name and password, or name and personal token (HTTP Basic). Rate-limited per account and
-    /// address; the same error for every wrong part.
-    pub async fn authenticate_basic(
-        &self,
-        name: &str,
-        secret: &Secret,
-        origin: &Origin,
-    ) -> Result<Actor> {
-        let _ = (name, secret, origin, &self.db, &self.clock);
-        not_built()
+    /// Opens accounts; the first call on a database makes the key that signs registry tokens.
+    pub async fn open(db: Db, clock: SharedClock, settings: Settings) -> Result<Self> {
+        let vault = secret::Vault::new(&settings.master_key)?;
+        let pkcs8 = vault.ensure(&db, &*clock, registry_token::KEY_NAME, registry_token::generate).await?;
+        let keys = registry_token::Keys::new(&pkcs8, settings.issuer, settings.audience)?;
+        Ok(Self {
+            db,
+            clock: SharedClockDebug(clock),
+            keys: Arc::new(keys),
+            vault: Arc::new(vault),
+            hasher: password::Hasher::new()?,
+            recent: login::Recent::new()?,
+        })
     }
-    /// A personal token alone (HTTP Bearer).
-    pub async fn authenticate_token(&self, token: &Secret, origin: &Origin) -> Result<Actor> {
-        let _ = (token, origin);
-        not_built()
+
+    /// 32 random bytes that belong to this installation, made once and encrypted at rest.
+    pub async fn installation_secret(&self, name: &'static str) -> Result<Secret<Vec<u8>>> {
+        self.vault.ensure(&self.db, &*self.clock.0, name, || secret::random_bytes::<32>().map(Vec::from)).await
     }
-    /// Logs a browser in. Any session the browser had before is not reused.
-    pub async fn login(
-        &self,
-        name: &str,
-        password: &Secret,
-        origin: &Origin,
-    ) -> Result<NewSession> {
-        let _ = (name, password, origin);
-        not_built()
+
+    /// Removes sessions that ended and buckets that are full again.
+    pub async fn maintain(&self) -> Result<()> {
+        let now = self.now();
+        let mut conn = self.db.read().await?;
+        store::delete_dead_sessions(&mut conn, now, now - session::IDLE).await?;
+        store::delete_stale_buckets(&mut conn, now - chrono::Duration::hours(1)).await?;
+        Ok(())
     }
-    /// The session of a cookie, if it is alive (idle 30 min, absolute 12 h), with its actor.
-    pub async fn session(
-        &self,
-        cookie: &Secret,
-        origin: &Origin,
-    ) -> Result<Option<(Actor, Session)>> {
-        let _ = (cookie, origin);
-        not_built()
-    }
-    /// Ends a session at once.
-    pub async fn logout(&self, actor: &Actor) -> Result<()> {
-        let _ = actor;
-        not_built()
-    }
-    /// The caller's sessions.
-    pub async fn sessions(&self, actor: &Actor) -> Result<Vec<Session>> {
-        let _ = actor;
-        not_built()
-    }
-    /// Creates a user (platform permission `user:create`).
-    pub async fn create_user(&self, actor: &Actor, new: NewUser) -> Result<User> {
-        let _ = (actor, new);
-        not_built()
-    }
-    /// Changes a user. Admins anybody; others their own e-mail and locale.
-    pub async fn update_user(
-        &self,
-        actor: &Actor,
-        name: &UserName,
-        change: UserChange,
-    ) -> Result<User> {
-        let _ = (actor, name, change);
-        not_built()
-    }
-    /// Sets a password. Others' by admins; one's own with the current one. Ends other sessions.
-    pub async fn set_password(
-        &self,
-        actor: &Actor,
-        name: &UserName,
-        current: Option<&Secret>,
-        new: &Secret,
-    ) -> Result<()> {
-        let _ = (actor, name, current, new);
-        not_built()
-    }
-    /// Deletes a user; the last admin cannot go.
-    pub async fn delete_user(&self, actor: &Actor, name: &UserName) -> Result<()> {
-        let _ = (actor, name);
-        not_built()
-    }
-    /// One user.
-    pub async fn user(&self, actor: &Actor, name: &UserName) -> Result<User> {
-        let _ = (actor, name);
-        not_built()
-    }
-    /// Users by name.
-    pub async fn list_users(
-        &self,
-        actor: &Actor,
-        query: Option<&str>,
-        page: &PageRequest,
-    ) -> Result<Page<User>> {
-        let _ = (actor, query, page);
-        not_built()
-    }
-    /// The caller as a user.
-    pub async fn me(&self, actor: &Actor) -> Result<User> {
-        let _ = actor;
-        not_built()
-    }
-    /// Makes a personal token for the caller; the secret starts with `ptl_` and is shown once.
-    pub async fn create_token(
-        &self,
-        actor: &Actor,
-        name: &str,
-        expires_in: Option<Duration>,
-    ) -> Result<(PersonalToken, Secret)> {
-        let _ = (actor, name, expires_in);
-        not_built()
-    }
-    /// The caller's tokens.
-    pub async fn list_tokens(&self, actor: &Actor) -> Result<Vec<PersonalToken>> {
-        let _ = actor;
-        not_built()
-    }
-    /// Revokes a token of the caller.
-    pub async fn revoke_token(&self, actor: &Actor, id: TokenId) -> Result<()> {
-        let _ = (actor, id);
-        not_built()
-    }
-    /// Signs a registry token (ES256, 300 s) for `actor` with `access`.
-    pub async fn issue_registry_token(
-        &self,
-        actor: &Actor,
-        access: Vec<AccessEntry>,
-    ) -> Result<RegistryToken> {
-        let _ = (actor, access);
-        not_built()
-    }
-    /// Signs a pull token for a node, limited to one repository, alive for `ttl`.
-    pub async fn issue_node_token(
-        &self,
-        repository: &RepositoryName,
-        project: ProjectId,
-        ttl: Duration,
-    ) -> Result<RegistryToken> {
-        let _ = (repository, project, ttl);
-        not_built()
-    }
-    /// Verifies a registry token: signature, algorithm, issuer, audience, times, and that the
-    /// user still exists and is enabled.
-    pub async fn verify_registry_token(
-        &self,
-        token: &Secret,
-        origin: &Origin,
-    ) -> Result<RegistryClaims> {
-        let _ = (token, origin);
-        not_built()
+
+    fn now(&self) -> Timestamp {
+        self.clock.0.now()
     }
 }
