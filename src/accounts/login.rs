@@ -75,7 +75,9 @@ impl Accounts {
         let tag = self.recent.tag(name, secret);
         if let Some((id, version)) = self.recent.seen.get(&tag).await {
             let user = store::find_user_by_id(&mut *self.db.read().await?, id).await?;
-            if let Some(user) = user.filter(|u| u.disabled_at.is_none() && u.auth_version == version) {
+            if let Some(user) =
+                user.filter(|u| u.disabled_at.is_none() && u.auth_version == version)
+            {
                 return Ok(actor_of(&user, origin));
             }
         }
@@ -118,9 +120,12 @@ impl Accounts {
         let actor = Actor::anonymous(origin.channel)
             .with_request(origin.address, origin.request_id.clone());
         // The name may be a password typed into the wrong field: keep it only if it is a name.
-        let shown = name.parse::<crate::base::UserName>().map_or_else(|_| "?".to_owned(), |n| n.to_string());
-        let event = NewEvent::new("login.failure", Target::named("user", shown), "wrong name or password")
-            .outcome(Outcome::Denied);
+        let shown = name
+            .parse::<crate::base::UserName>()
+            .map_or_else(|_| "?".to_owned(), |n| n.to_string());
+        let event =
+            NewEvent::new("login.failure", Target::named("user", shown), "wrong name or password")
+                .outcome(Outcome::Denied);
         self.record(&actor, event).await
     }
 

@@ -156,7 +156,8 @@ impl Accounts {
     /// Opens accounts; the first call on a database makes the key that signs registry tokens.
     pub async fn open(db: Db, clock: SharedClock, settings: Settings) -> Result<Self> {
         let vault = secret::Vault::new(&settings.master_key)?;
-        let pkcs8 = vault.ensure(&db, &*clock, registry_token::KEY_NAME, registry_token::generate).await?;
+        let pkcs8 =
+            vault.ensure(&db, &*clock, registry_token::KEY_NAME, registry_token::generate).await?;
         let keys = registry_token::Keys::new(&pkcs8, settings.issuer, settings.audience)?;
         Ok(Self {
             db,
@@ -170,7 +171,9 @@ impl Accounts {
 
     /// 32 random bytes that belong to this installation, made once and encrypted at rest.
     pub async fn installation_secret(&self, name: &'static str) -> Result<Secret<Vec<u8>>> {
-        self.vault.ensure(&self.db, &*self.clock.0, name, || secret::random_bytes::<32>().map(Vec::from)).await
+        self.vault
+            .ensure(&self.db, &*self.clock.0, name, || secret::random_bytes::<32>().map(Vec::from))
+            .await
     }
 
     /// Removes sessions that ended and buckets that are full again.

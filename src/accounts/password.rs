@@ -21,24 +21,100 @@ const AT_ONCE: usize = 2;
 
 /// Often-used passwords of an accepted length, lower case.
 const COMMON: &[&str] = &[
-    "password", "password1", "password12", "password123", "password1234", "passw0rd", "p@ssw0rd",
-    "p@ssword", "12345678", "123456789", "1234567890", "123456789012", "87654321", "987654321",
-    "qwertyui", "qwertyuiop", "qwerty123", "qwerty1234", "1q2w3e4r", "1q2w3e4r5t", "q1w2e3r4",
-    "1qaz2wsx", "qazwsxedc", "zaq12wsx", "asdfghjk", "asdfghjkl", "zxcvbnm1", "abcd1234",
-    "abcdefgh", "abc12345", "a1b2c3d4", "11111111", "00000000", "88888888", "12341234", "11223344",
-    "iloveyou", "iloveyou1", "sunshine", "princess", "football", "baseball", "superman", "starwars",
-    "trustno1", "welcome1", "welcome123", "letmein1", "letmein123", "admin123", "admin1234",
-    "administrator", "changeme", "changeme1", "changeme123", "whatever", "computer", "internet",
-    "michelle", "jennifer", "jonathan", "charlie1", "corvette", "maverick", "mustang1", "liverpool",
-    "chelsea1", "arsenal1", "blink182", "dragon123", "monkey123", "shadow123", "master123",
-    "secret123", "secretsecret", "testtest", "test1234", "test12345", "default1", "guest123",
-    "harbor12345", "docker123", "registry", "kubernetes", "portolan", "portolan1", "portainer",
+    "password",
+    "password1",
+    "password12",
+    "password123",
+    "password1234",
+    "passw0rd",
+    "p@ssw0rd",
+    "p@ssword",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "123456789012",
+    "87654321",
+    "987654321",
+    "qwertyui",
+    "qwertyuiop",
+    "qwerty123",
+    "qwerty1234",
+    "1q2w3e4r",
+    "1q2w3e4r5t",
+    "q1w2e3r4",
+    "1qaz2wsx",
+    "qazwsxedc",
+    "zaq12wsx",
+    "asdfghjk",
+    "asdfghjkl",
+    "zxcvbnm1",
+    "abcd1234",
+    "abcdefgh",
+    "abc12345",
+    "a1b2c3d4",
+    "11111111",
+    "00000000",
+    "88888888",
+    "12341234",
+    "11223344",
+    "iloveyou",
+    "iloveyou1",
+    "sunshine",
+    "princess",
+    "football",
+    "baseball",
+    "superman",
+    "starwars",
+    "trustno1",
+    "welcome1",
+    "welcome123",
+    "letmein1",
+    "letmein123",
+    "admin123",
+    "admin1234",
+    "administrator",
+    "changeme",
+    "changeme1",
+    "changeme123",
+    "whatever",
+    "computer",
+    "internet",
+    "michelle",
+    "jennifer",
+    "jonathan",
+    "charlie1",
+    "corvette",
+    "maverick",
+    "mustang1",
+    "liverpool",
+    "chelsea1",
+    "arsenal1",
+    "blink182",
+    "dragon123",
+    "monkey123",
+    "shadow123",
+    "master123",
+    "secret123",
+    "secretsecret",
+    "testtest",
+    "test1234",
+    "test12345",
+    "default1",
+    "guest123",
+    "harbor12345",
+    "docker123",
+    "registry",
+    "kubernetes",
+    "portolan",
+    "portolan1",
+    "portainer",
 ];
 
 /// Whether `password` is accepted for the user `name`.
 pub(super) fn check(name: &str, password: &Secret) -> Result<()> {
     let text = password.expose().as_str();
-    let refuse = |message: &str| Err(Error::invalid("password", message).with_code("password_weak"));
+    let refuse =
+        |message: &str| Err(Error::invalid("password", message).with_code("password_weak"));
     if text.chars().count() < MIN_CHARS {
         return refuse("must have at least 8 characters; a few random words are easy to remember");
     }
@@ -92,7 +168,8 @@ impl Hasher {
     pub(super) async fn verify(&self, password: &Secret, stored: Option<&str>) -> Result<bool> {
         let exists = stored.is_some();
         let stored = stored.unwrap_or(&self.nobody).to_owned();
-        let text = password.expose().get(..MAX_BYTES.min(password.expose().len())).map(str::to_owned);
+        let text =
+            password.expose().get(..MAX_BYTES.min(password.expose().len())).map(str::to_owned);
         // Cut inside a character: no accepted password is that long.
         let text = text.unwrap_or_default();
         let fits = self
@@ -120,10 +197,13 @@ mod tests {
     #[test]
     fn weak_passwords_are_refused_and_long_ones_are_not() {
         let check = |text: &str| check("ada", &Secret::new(text.to_owned()));
-        for weak in ["", "1234567", "Password123", "aaaaaaaaaaaa", "ada12345678", &"x1".repeat(129)] {
+        for weak in ["", "1234567", "Password123", "aaaaaaaaaaaa", "ada12345678", &"x1".repeat(129)]
+        {
             assert!(check(weak).is_err(), "{weak}");
         }
-        for good in ["correct horse battery staple", "a long enough password", "密码很长而且很好记住"] {
+        for good in
+            ["correct horse battery staple", "a long enough password", "密码很长而且很好记住"]
+        {
             assert!(check(good).is_ok(), "{good}");
         }
     }

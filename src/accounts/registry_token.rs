@@ -7,9 +7,7 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -87,9 +85,13 @@ impl Keys {
             .map_err(|e| bad(e.to_string()))?;
         // Uncompressed point: 0x04, x, y.
         let point = pair.public_key().as_ref().to_vec();
-        let (x, y) = point.get(1..).and_then(|xy| xy.split_at_checked(32)).ok_or_else(|| bad("no point".to_owned()))?;
-        let decoding = DecodingKey::from_ec_components(&URL_SAFE_NO_PAD.encode(x), &URL_SAFE_NO_PAD.encode(y))
-            .map_err(|e| bad(e.to_string()))?;
+        let (x, y) = point
+            .get(1..)
+            .and_then(|xy| xy.split_at_checked(32))
+            .ok_or_else(|| bad("no point".to_owned()))?;
+        let decoding =
+            DecodingKey::from_ec_components(&URL_SAFE_NO_PAD.encode(x), &URL_SAFE_NO_PAD.encode(y))
+                .map_err(|e| bad(e.to_string()))?;
         // A second backend switched on by some dependency would make the choice ambiguous, and a
         // provider that is installed already is the same one.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
@@ -122,11 +124,13 @@ impl Keys {
 
     /// Whether the header is, member by member, one that we write.
     fn is_our_header(&self, token: &str) -> bool {
-        let Some(header) = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
+        let Some(header) =
+            token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
         else {
             return false;
         };
-        let Ok(header) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&header)
+        let Ok(header) =
+            serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&header)
         else {
             return false;
         };
@@ -146,7 +150,8 @@ impl Keys {
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.audience]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok()?.claims;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok()?.claims;
         (claims.kind == KIND).then_some(claims)
     }
 }
@@ -218,7 +223,8 @@ impl Accounts {
         token: &Secret,
         origin: &Origin,
     ) -> Result<RegistryClaims> {
-        let invalid = || Error::unauthenticated("wrong or expired token").with_code("invalid_token");
+        let invalid =
+            || Error::unauthenticated("wrong or expired token").with_code("invalid_token");
         let claims = self.keys.read(token.expose()).ok_or_else(invalid)?;
         let now = self.now().timestamp();
         if claims.exp + LEEWAY <= now || claims.nbf - LEEWAY > now {
@@ -230,10 +236,15 @@ impl Accounts {
                     .keys
                     .users
                     .try_get_with(id, async {
-                        store::find_user_by_id(&mut *self.db.read().await?, id).await.map_err(Error::from)
+                        store::find_user_by_id(&mut *self.db.read().await?, id)
+                            .await
+                            .map_err(Error::from)
                     })
                     .await
-                    .map_err(|e| Error::unavailable("the database does not answer").with_source(e.to_string()))?;
+                    .map_err(|e| {
+                        Error::unavailable("the database does not answer")
+                            .with_source(e.to_string())
+                    })?;
                 let user = user
                     .filter(|user| user.disabled_at.is_none() && user.auth_version == claims.ver)
                     .ok_or_else(invalid)?;

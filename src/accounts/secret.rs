@@ -34,7 +34,11 @@ impl Vault {
     fn seal(&self, name: &str, mut value: Vec<u8>) -> Result<Vec<u8>> {
         let nonce = random_bytes::<NONCE_LEN>()?;
         self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name), &mut value)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name),
+                &mut value,
+            )
             .map_err(|e| Error::internal("encrypting a secret", e.to_string()))?;
         Ok([nonce.as_slice(), &value].concat())
     }
@@ -44,7 +48,9 @@ impl Vault {
             Error::new(
                 ErrorKind::Unavailable,
                 "master_key_wrong",
-                format!("the secret \"{name}\" cannot be decrypted: the master key does not belong to this database"),
+                format!(
+                    "the secret \"{name}\" cannot be decrypted: the master key does not belong to this database"
+                ),
             )
         };
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;

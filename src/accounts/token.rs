@@ -51,7 +51,8 @@ impl Accounts {
             }
             Some(life) => chrono::Duration::from_std(life).ok().map(|life| now + life),
         };
-        let secret = Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random_bytes::<32>()?)));
+        let secret =
+            Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random_bytes::<32>()?)));
         let token = PersonalToken {
             id: TokenId::new(now),
             name: name.to_owned(),
@@ -62,13 +63,20 @@ impl Accounts {
         };
         let mut tx = self.db.begin().await?;
         if store::count_tokens(tx.conn(), user).await? >= MAX_TOKENS {
-            return Err(Error::conflict("too_many_tokens", "you have 100 tokens; revoke some first"));
+            return Err(Error::conflict(
+                "too_many_tokens",
+                "you have 100 tokens; revoke some first",
+            ));
         }
-        store::insert_token(tx.conn(), user, &token, &hash(&secret))
-            .await
-            .on_constraint("personal_tokens_user_name_key", || {
-                Error::conflict("token_name_taken", format!("you have a token named \"{name}\" already"))
-            })?;
+        store::insert_token(tx.conn(), user, &token, &hash(&secret)).await.on_constraint(
+            "personal_tokens_user_name_key",
+            || {
+                Error::conflict(
+                    "token_name_taken",
+                    format!("you have a token named \"{name}\" already"),
+                )
+            },
+        )?;
         let target = Target::new("token", token.id, name);
         let event = NewEvent::new("token.create", target, format!("made the token \"{name}\""));
         events::append(&mut tx, &*self.clock.0, actor, event).await?;

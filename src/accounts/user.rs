@@ -24,10 +24,9 @@ fn taken(name: &UserName) -> impl FnOnce(&str) -> Option<Error> {
             "user_name_taken",
             format!("the name \"{name}\" is taken; choose another"),
         )),
-        "users_email_key" => Some(Error::conflict(
-            "email_taken",
-            "another user has this email address",
-        )),
+        "users_email_key" => {
+            Some(Error::conflict("email_taken", "another user has this email address"))
+        }
         _ => None,
     }
 }
@@ -91,8 +90,15 @@ impl Accounts {
         let mut tx = self.db.begin().await?;
         store::insert_user(tx.conn(), &user, &hash).await.on_constraints(taken(&user.name))?;
         let role = user.platform_role.as_str();
-        self.append(&mut tx, actor, "user.create", &user, format!("created the user \"{}\" ({role})", user.name), serde_json::json!({}))
-            .await?;
+        self.append(
+            &mut tx,
+            actor,
+            "user.create",
+            &user,
+            format!("created the user \"{}\" ({role})", user.name),
+            serde_json::json!({}),
+        )
+        .await?;
         tx.commit().await?;
         Ok(user)
     }
@@ -158,8 +164,15 @@ impl Accounts {
             })
         };
         let detail = serde_json::json!({ "before": show(&before), "after": show(&after) });
-        self.append(&mut tx, actor, "user.update", &after, format!("changed the user \"{name}\""), detail)
-            .await?;
+        self.append(
+            &mut tx,
+            actor,
+            "user.update",
+            &after,
+            format!("changed the user \"{name}\""),
+            detail,
+        )
+        .await?;
         tx.commit().await?;
         self.keys.forget(after.id).await;
         Ok(after)
@@ -175,7 +188,7 @@ impl Accounts {
     /// Refuses what would leave the platform without an enabled admin.
     async fn keep_an_admin(&self, tx: &mut Tx, user: &User) -> Result<()> {
         let admins = store::lock_admins(tx.conn()).await?;
-        if admins.iter().any(|id| *id == user.id) && admins.len() == 1 {
+        if admins.len() == 1 && admins.contains(&user.id) {
             return Err(Error::conflict(
                 "last_admin",
                 format!("\"{}\" is the only enabled admin; make another one first", user.name),
@@ -202,12 +215,12 @@ impl Accounts {
                 user_agent: None,
             };
             let current = current.ok_or_else(wrong)?;
-            self.check_password(name.as_str(), current, &origin).await.map_err(|error| {
-                match error.kind() {
+            self.check_password(name.as_str(), current, &origin).await.map_err(
+                |error| match error.kind() {
                     crate::base::ErrorKind::Unauthenticated => wrong(),
                     _ => error,
-                }
-            })?;
+                },
+            )?;
         } else {
             require_platform(actor, Permission(Resource::User, Action::Update))?;
         }
@@ -219,8 +232,15 @@ impl Accounts {
         store::set_password(tx.conn(), user.id, &hash, now).await?;
         let keep = actor.session_id.filter(|_| own);
         store::delete_sessions_of(tx.conn(), user.id, keep).await?;
-        self.append(&mut tx, actor, "user.password", &user, format!("set the password of \"{name}\""), serde_json::json!({}))
-            .await?;
+        self.append(
+            &mut tx,
+            actor,
+            "user.password",
+            &user,
+            format!("set the password of \"{name}\""),
+            serde_json::json!({}),
+        )
+        .await?;
         tx.commit().await?;
         self.keys.forget(user.id).await;
         Ok(())
@@ -233,8 +253,15 @@ impl Accounts {
         let user = self.locked(&mut tx, name).await?;
         self.keep_an_admin(&mut tx, &user).await?;
         store::delete_user(tx.conn(), user.id).await?;
-        self.append(&mut tx, actor, "user.delete", &user, format!("deleted the user \"{name}\""), serde_json::json!({}))
-            .await?;
+        self.append(
+            &mut tx,
+            actor,
+            "user.delete",
+            &user,
+            format!("deleted the user \"{name}\""),
+            serde_json::json!({}),
+        )
+        .await?;
         tx.commit().await?;
         self.keys.forget(user.id).await;
         Ok(())

@@ -84,6 +84,12 @@ impl PlatformRole {
     }
 }
 
+impl std::fmt::Display for PlatformRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl std::str::FromStr for PlatformRole {
     type Err = super::Error;
     fn from_str(s: &str) -> super::Result<Self> {

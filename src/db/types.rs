@@ -5,6 +5,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 
+use crate::base::actor::PlatformRole;
 use crate::base::id::*;
 use crate::base::{
     ApplicationName, DeploymentName, Digest, EnvironmentName, ProjectName, RepositoryName,
@@ -94,4 +95,5 @@ store_texts!(
     RepositoryName,
     TagName,
     Digest,
+    PlatformRole,
 );
