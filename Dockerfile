@@ -2,7 +2,8 @@
 #
 #   docker build --tag portolan .
 #
-# The image has no PostgreSQL, so DATABASE_URL must name one; see compose.yaml.
+# The image has no PostgreSQL, so DATABASE_URL must name one; see compose.yaml. On a network of its
+# own the server must listen there: PORTOLAN_LISTEN=0.0.0.0:8080.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /source

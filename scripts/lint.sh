@@ -15,6 +15,10 @@ else
 fi
 say "clippy"
 SQLX_OFFLINE=true cargo clippy --all-targets --locked --quiet -- -D warnings
+say "documentation"
+# Links to private items are meant: this documentation is for those who change the code.
+SQLX_OFFLINE=true RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
+    cargo doc --no-deps --document-private-items --locked --quiet
 say "query cache"
 DATABASE_URL='' scripts/sqlx-prepare.sh --check
 
