@@ -10,6 +10,9 @@
 //! name and its replica's id. Labels alone prove nothing, because an image's own labels are
 //! copied to every container made from it.
 
+pub mod clean;
+pub mod fake;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -17,7 +20,7 @@ use futures_util::stream::BoxStream;
 
 use super::{LogRequest, LogStream};
 use crate::base::id::{DeploymentId, ReplicaId};
-use crate::base::{Cpu, Digest, Memory, RepositoryName, Result, Secret, Timestamp};
+use crate::base::{Cpu, Digest, Error, Memory, RepositoryName, Result, Secret, Timestamp};
 
 /// The id the engine gives a container.
 pub type ContainerId = String;
@@ -150,4 +153,40 @@ pub trait Runtime: Send + Sync + 'static {
     ) -> Result<ExecOutput>;
     /// What happens from now on; reconnects by itself and then yields `Resync`.
     fn events(&self) -> BoxStream<'static, RuntimeEvent>;
+}
+
+/// Lines of a log that are shown when the request names no number, and the most it may name.
+const LOG_TAIL: u32 = 200;
+const LOG_TAIL_LIMIT: u32 = 5000;
+
+fn log_tail(request: &LogRequest) -> usize {
+    request.tail.unwrap_or(LOG_TAIL).min(LOG_TAIL_LIMIT) as usize
+}
+
+fn name_taken(name: &str) -> Error {
+    Error::conflict(
+        "container_name_taken",
+        format!("a container named {name} exists that is not this replica's: remove it"),
+    )
+}
+
+fn image_missing(image: &PinnedImage) -> Error {
+    Error::conflict(
+        "image_missing",
+        format!("image {}@{} is not on the node: pull it", image.repository, image.digest),
+    )
+}
+
+fn network_in_use(network: &str) -> Error {
+    Error::conflict("network_in_use", format!("network {network} is still used by containers"))
+}
+
+fn not_running(id: &str) -> Error {
+    let short = id.get(..12).unwrap_or(id);
+    Error::conflict("container_not_running", format!("container {short} does not run"))
+}
+
+fn exec_timed_out(timeout: Duration) -> Error {
+    Error::unavailable(format!("no answer within {} s", timeout.as_secs_f32()))
+        .with_code("exec_timeout")
 }
