@@ -21,20 +21,29 @@ start() {
       sudo usermod -aG docker $(id -un)"
         return 1
     fi
-    if [ -d /run/systemd/system ]; then
+    pid=
+    if [ -d /run/systemd/system ] && { is_root || have sudo; }; then
         say "starting Docker Engine (systemctl start docker)"
         if is_root; then systemctl start docker || true
-        elif have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then sudo systemctl start docker || true
+        elif [ -t 0 ] || sudo -n true 2>/dev/null; then sudo systemctl start docker || true
         fi
     elif is_root && have dockerd; then
         mkdir -p "$state"
         say "starting Docker Engine in the background; its log: $state/dockerd.log"
         # A process group of its own, so that Ctrl-C here does not stop the containers.
         setsid dockerd >"$state/dockerd.log" 2>&1 </dev/null &
-        echo $! >"$state/dockerd.pid"
+        pid=$!
+        echo $pid >"$state/dockerd.pid"
+    else
+        warn "Docker does not answer. Start it as root (\"dockerd\"); until then nothing can be deployed."
+        return 1
     fi
     for _ in $(seq 60); do
         if docker_answers; then return 0; fi
+        if [ -n "$pid" ] && [ ! -e "/proc/$pid" ]; then
+            tail -5 "$state/dockerd.log" >&2
+            break
+        fi
         sleep 0.5
     done
     warn "Docker does not answer. Start it as root (\"systemctl start docker\" or \"dockerd\"); until then nothing can be deployed."

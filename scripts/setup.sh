@@ -32,9 +32,6 @@ if ! have dockerd && ! docker_answers; then
     need docker.io "runs the containers"
     need apparmor "Docker needs its parser where the kernel has AppArmor"
 fi
-if ! have docker && apt-cache show docker-cli >/dev/null 2>&1; then
-    need docker-cli "the docker command"
-fi
 if [ "$purpose" != run ]; then
     have curl || need curl "calls the API as the README shows"
     # The plain busybox package needs the C library, which an image made FROM scratch has not.
@@ -89,13 +86,18 @@ install_packages() {
     esac
 }
 
-if [ -n "$packages" ]; then
-    if have apt-get; then
-        install_packages
-    else
-        die "please install these (Debian's names) with your system's package manager:$reasons"
-    fi
-fi
+install_needed() {
+    [ -n "$packages" ] || return 0
+    have apt-get || die "please install these (Debian's names) with your system's package manager:$reasons"
+    install_packages
+    packages=
+    reasons=
+}
+
+install_needed
+# From Debian 13 on, the command is not part of docker.io.
+have docker || need docker-cli "the docker command"
+install_needed
 
 # Docker is optional: without it the portal and the registry work, and the engine says why not.
 if ! docker_answers; then
