@@ -39,9 +39,25 @@ pub(crate) struct UploadFile {
 #[derive(Debug)]
 pub(crate) enum Opened {
     /// It is ours.
-    File(UploadFile),
+    Ready(UploadFile),
+    /// It is ours and holds more than the caller knows of: a crash left that, or another request
+    /// was faster. Ask again how much is good, now that the file is locked.
+    Longer(LongerFile),
     /// Another request is writing to it.
     Busy,
+}
+
+/// A locked file with more in it than expected.
+#[derive(Debug)]
+pub(crate) struct LongerFile(File);
+
+impl LongerFile {
+    /// Cuts off everything after `len` bytes.
+    pub(crate) fn cut(self, len: u64) -> io::Result<UploadFile> {
+        let len = len.min(self.0.metadata()?.len());
+        self.0.set_len(len)?;
+        UploadFile::at(self.0, len, None)
+    }
 }
 
 impl BlobStore {
@@ -89,9 +105,8 @@ impl BlobStore {
         Ok(Some(bytes))
     }
 
-    /// Opens an upload's file at `len`, the bytes known to be good: what a crash left beyond is
-    /// cut off. `hash` is the hash of those bytes when it is still in memory; otherwise they are
-    /// read again. A file shorter than `len` is used as it is.
+    /// Opens an upload's file, of which `len` bytes are known to be good. `hash` is their hash
+    /// when it is still in memory; otherwise they are read again. A shorter file is used as it is.
     pub(crate) fn open_upload(
         &self,
         id: UploadId,
@@ -99,7 +114,7 @@ impl BlobStore {
         hash: Option<sha2::Sha256>,
     ) -> io::Result<Opened> {
         let path = self.upload_path(id);
-        let mut file =
+        let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -107,16 +122,10 @@ impl BlobStore {
             Err(fs::TryLockError::Error(e)) => return Err(e),
         }
         let on_disk = file.metadata()?.len();
-        let len = len.min(on_disk);
         if on_disk > len {
-            file.set_len(len)?;
+            return Ok(Opened::Longer(LongerFile(file)));
         }
-        let hash = match hash {
-            Some(hash) => hash,
-            None => hash_reader::<sha2::Sha256>(&mut file, len)?,
-        };
-        file.seek(SeekFrom::Start(len))?;
-        Ok(Opened::File(UploadFile { file, hash, len, synced: len }))
+        UploadFile::at(file, on_disk, hash.filter(|_| on_disk == len)).map(Opened::Ready)
     }
 
     /// Makes an upload the blob `digest`, durably. The caller holds the key of `digest` in the
@@ -167,6 +176,15 @@ impl BlobStore {
 }
 
 impl UploadFile {
+    fn at(mut file: File, len: u64, hash: Option<sha2::Sha256>) -> io::Result<Self> {
+        let hash = match hash {
+            Some(hash) => hash,
+            None => hash_reader::<sha2::Sha256>(&mut file, len)?,
+        };
+        file.seek(SeekFrom::Start(len))?;
+        Ok(Self { file, hash, len, synced: len })
+    }
+
     /// Bytes it holds.
     pub(crate) fn len(&self) -> u64 {
         self.len
@@ -286,7 +304,8 @@ mod tests {
 
     fn opened(store: &BlobStore, id: UploadId, len: u64) -> UploadFile {
         match store.open_upload(id, len, None).expect("open") {
-            Opened::File(file) => file,
+            Opened::Ready(file) => file,
+            Opened::Longer(file) => file.cut(len).expect("cut"),
             Opened::Busy => panic!("busy"),
         }
     }
@@ -319,6 +338,6 @@ mod tests {
         let first = opened(&store, id, 0);
         assert!(matches!(store.open_upload(id, 0, None), Ok(Opened::Busy)));
         drop(first);
-        assert!(matches!(store.open_upload(id, 0, None), Ok(Opened::File(_))));
+        assert!(matches!(store.open_upload(id, 0, None), Ok(Opened::Ready(_))));
     }
 }

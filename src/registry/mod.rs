@@ -22,6 +22,7 @@ mod image;
 mod manifest;
 pub mod media_type;
 mod pulls;
+mod receive;
 mod referrer;
 mod repository;
 mod store;
@@ -44,8 +45,9 @@ pub use blob::{Blob, BlobReader};
 pub use collect::Collected;
 pub use document::MAX_MANIFEST;
 pub use manifest::{MAX_TAGS, Manifest, NewPush, Pushed};
+pub use receive::{Body, ChunkStart, MAX_BLOB};
 pub use referrer::{Referrer, Referrers};
-pub use upload::{Body, ChunkStart, MAX_BLOB, Upload};
+pub use upload::Upload;
 
 /// A repository in a list.
 #[derive(Debug, Clone)]

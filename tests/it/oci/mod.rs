@@ -1,3 +1,9 @@
 //! The registry as its clients see it.
 
+mod access;
+mod blobs;
+mod budget;
+mod clients;
 mod helper;
+mod manifests;
+mod token;

@@ -2,6 +2,7 @@
 
 pub mod db;
 pub mod images;
+pub mod oci;
 pub mod registry;
 pub mod server;
 
