@@ -95,11 +95,13 @@
     if (!place || place.dataset.html === html || place.contains($('details.menu[open]'))) return;
     const active = doc.activeElement, inside = place.contains(active);
     const key = inside && (active.id ? '#' + CSS.escape(active.id) : active.getAttribute('href') && 'a[href="' + CSS.escape(active.getAttribute('href')) + '"]');
+    const opened = $('[data-current] [aria-current]', place);
+    const current = opened && opened.getAttribute('href');
     const scrolled = $$('[data-keep]', place).map((part) => part.scrollTop);
     place.innerHTML = html;
     place.dataset.html = html;
     $$('[data-keep]', place).forEach((part, i) => { part.scrollTop = scrolled[i] || 0; });
-    $$('[data-current] a', place).forEach((link) => { if (link.pathname === location.pathname) link.setAttribute('aria-current', 'true'); });
+    $$('[data-current] a', place).forEach((link) => { if (current ? link.getAttribute('href') === current : link.pathname === location.pathname) link.setAttribute('aria-current', 'true'); });
     if (key) { const again = $(key, place); if (again) again.focus({ preventScroll: true }); }
     const told = $('[data-say]', place);
     if (told && told.dataset.say !== place.dataset.said) { place.dataset.said = told.dataset.say; say(told.dataset.say); }

@@ -71,7 +71,6 @@ role-project_admin = Project admin
 role-admin = Platform admin
 role-auditor = Auditor
 role-none = Public access
-role-user = User
 visibility-private = Private
 visibility-public = Public
 col-name = Name

@@ -71,7 +71,6 @@ role-project_admin = 项目管理员
 role-admin = 平台管理员
 role-auditor = 审计员
 role-none = 公开访问
-role-user = 用户
 visibility-private = 私有
 visibility-public = 公开
 col-name = 名称

@@ -4,6 +4,7 @@
 //! string comes from `locales/`. Pages work without script; `static/app.js` makes them live.
 
 pub mod assets;
+mod catalog;
 pub mod cookies;
 mod errors;
 pub mod form;
@@ -11,14 +12,19 @@ pub mod format;
 pub mod frame;
 mod image;
 mod login;
+mod me;
+mod members;
 mod overview;
 mod projects;
 mod repositories;
+mod search;
 mod session;
 pub mod shell;
 mod start;
 mod stream;
+mod teams;
 pub mod text;
+mod users;
 pub mod view;
 
 use axum::Router;
@@ -49,6 +55,25 @@ pub fn router() -> Router<Services> {
         .route("/p", get(projects::list))
         .route("/p/-/new", get(projects::new).post(projects::create))
         .route("/p/{project}", get(projects::overview))
+        .route("/search", get(search::search))
+        .route("/go/{*what}", get(search::go))
+        .route("/catalog", get(catalog::list))
+        .route("/catalog/{project}/{application}", get(catalog::card))
+        .route("/teams", get(teams::list))
+        .route("/teams/-/new", get(teams::new).post(teams::create))
+        .route("/teams/{team}", get(teams::team))
+        .route("/teams/{team}/members", post(teams::add_member))
+        .route("/teams/{team}/members/{user}/remove", post(teams::remove_member))
+        .route("/p/{project}/members", get(members::list).post(members::save))
+        .route("/p/{project}/members/{kind}/{name}/remove", post(members::remove))
+        .route("/me", get(me::profile).post(me::save))
+        .route("/me/password", post(me::password))
+        .route("/me/tokens", get(me::tokens).post(me::create_token))
+        .route("/me/tokens/{id}/revoke", post(me::revoke_token))
+        .route("/me/sessions", get(me::sessions))
+        .route("/admin/users", get(users::list))
+        .route("/admin/users/-/new", get(users::new).post(users::create))
+        .route("/admin/users/{name}", post(users::change))
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
 }
@@ -91,5 +116,77 @@ pub fn access() -> Vec<RouteAccess> {
             Access::Project(Permission(Resource::Repository, Action::List)),
         ),
         row(Method::POST, "/p/{project}/r/{*rest}", Access::PerObject),
+        row(Method::GET, "/search", Access::LoggedIn),
+        row(Method::GET, "/go/{*what}", Access::LoggedIn),
+        row(Method::GET, "/catalog", Access::LoggedIn),
+        row(
+            Method::GET,
+            "/catalog/{project}/{application}",
+            Access::Project(Permission(Resource::Application, Action::Read)),
+        ),
+        row(Method::GET, "/teams", Access::Platform(Permission(Resource::Team, Action::List))),
+        row(Method::GET, "/teams/-/new", Access::LoggedIn),
+        row(
+            Method::POST,
+            "/teams/-/new",
+            Access::Platform(Permission(Resource::Team, Action::Create)),
+        ),
+        row(
+            Method::GET,
+            "/teams/{team}",
+            Access::Platform(Permission(Resource::Team, Action::Read)),
+        ),
+        row(
+            Method::POST,
+            "/teams/{team}/members",
+            Access::Platform(Permission(Resource::Team, Action::Update)),
+        ),
+        row(
+            Method::POST,
+            "/teams/{team}/members/{user}/remove",
+            Access::Platform(Permission(Resource::Team, Action::Update)),
+        ),
+        row(
+            Method::GET,
+            "/p/{project}/members",
+            Access::Project(Permission(Resource::Member, Action::List)),
+        ),
+        row(
+            Method::POST,
+            "/p/{project}/members",
+            Access::Project(Permission(Resource::Member, Action::Update)),
+        ),
+        row(
+            Method::POST,
+            "/p/{project}/members/{kind}/{name}/remove",
+            Access::Project(Permission(Resource::Member, Action::Delete)),
+        ),
+        row(Method::GET, "/me", Access::LoggedIn),
+        row(Method::POST, "/me", Access::LoggedIn),
+        row(Method::POST, "/me/password", Access::LoggedIn),
+        row(Method::GET, "/me/tokens", Access::LoggedIn),
+        row(Method::POST, "/me/tokens", Access::LoggedIn),
+        row(Method::POST, "/me/tokens/{id}/revoke", Access::LoggedIn),
+        row(Method::GET, "/me/sessions", Access::LoggedIn),
+        row(
+            Method::GET,
+            "/admin/users",
+            Access::Platform(Permission(Resource::User, Action::Update)),
+        ),
+        row(
+            Method::GET,
+            "/admin/users/-/new",
+            Access::Platform(Permission(Resource::User, Action::Create)),
+        ),
+        row(
+            Method::POST,
+            "/admin/users/-/new",
+            Access::Platform(Permission(Resource::User, Action::Create)),
+        ),
+        row(
+            Method::POST,
+            "/admin/users/{name}",
+            Access::Platform(Permission(Resource::User, Action::Update)),
+        ),
     ]
 }

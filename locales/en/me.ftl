@@ -1,0 +1,34 @@
+# Messages of the pages, English: me.
+
+me-contact = Contact
+me-email-hint = Seen by administrators only.
+flash-profile-saved = Your profile is saved.
+password-title = Password
+password-current = Current password
+password-new = New password
+password-again = New password again
+password-hint = At least 12 characters; long beats complicated.
+password-change = Change password
+password-differs = The two passwords differ.
+flash-password-changed = Your password is changed. Other sessions are signed out.
+tokens-lead = For docker login, curl and scripts. A token can do what you can.
+tokens-none = No tokens
+tokens-none-text = Make one for each machine or script, so that it can be revoked alone.
+token-new = New token
+token-create = Create token
+token-name-hint = Where it is used, such as laptop or ci.
+token-lifetime-hint = Shorter is safer.
+token-30 = in 30 days
+token-90 = in 90 days
+token-365 = in a year
+token-never = never
+token-made = Your new token
+token-once = Copy it now: it is shown only this once.
+token-use = Give it to docker as the password:
+token-revoke = Revoke
+token-revoke-name = Revoke { $name }
+flash-token-revoked = The token is revoked.
+sessions-lead = Browsers that are signed in as you. A new password ends all others.
+session-since = Signed in
+session-ends = ends
+session-this = this one

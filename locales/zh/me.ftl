@@ -1,0 +1,34 @@
+# Messages of the pages, Simplified Chinese: me.
+
+me-contact = 联系方式
+me-email-hint = 仅管理员可见。
+flash-profile-saved = 个人资料已保存。
+password-title = 密码
+password-current = 当前密码
+password-new = 新密码
+password-again = 再次输入新密码
+password-hint = 至少 12 个字符，长度比复杂更重要。
+password-change = 修改密码
+password-differs = 两次输入的密码不一致。
+flash-password-changed = 密码已修改，其他会话已退出。
+tokens-lead = 用于 docker login、curl 和脚本。令牌拥有与您相同的权限。
+tokens-none = 没有令牌
+tokens-none-text = 为每台机器或脚本单独创建，以便单独撤销。
+token-new = 新建令牌
+token-create = 创建令牌
+token-name-hint = 使用位置，例如 laptop 或 ci。
+token-lifetime-hint = 越短越安全。
+token-30 = 30 天后
+token-90 = 90 天后
+token-365 = 一年后
+token-never = 永不
+token-made = 新的令牌
+token-once = 请立即复制，仅显示这一次。
+token-use = 将其作为 docker 的密码：
+token-revoke = 撤销
+token-revoke-name = 撤销 { $name }
+flash-token-revoked = 令牌已撤销。
+sessions-lead = 以您的身份登录的浏览器。修改密码会结束其他会话。
+session-since = 登录于
+session-ends = 结束于
+session-this = 当前会话
