@@ -29,6 +29,11 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 /// Before a connection that says nothing is taken for one where the server speaks first.
 pub const SILENCE: Duration = Duration::from_millis(200);
 
+/// Between probes of a busy HTTP/2 connection, and the wait for the answer to one.
+pub const PING: Duration = Duration::from_secs(10);
+
+/// Requests at a time on one HTTP/2 connection.
+pub const STREAMS: u32 = 100;
 /// Request line and headers, bytes.
 pub const HEAD_BYTES: usize = 16 * 1024;
 /// Headers of a request.

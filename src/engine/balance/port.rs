@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::Connections;
 use super::route::Route;
+use super::sniff::Spoken;
 use super::upstream::{Lease, Upstream};
 use super::{PortTotals, http, relay, sniff};
 use crate::engine::spec::PortProtocol;
@@ -149,18 +150,29 @@ impl Port {
         let stop = self.stop.child_token();
         let port = self.clone();
         self.spawn(async move {
-            let is_http = match port.route.load().protocol {
-                PortProtocol::Http => true,
-                PortProtocol::Tcp => false,
-                PortProtocol::Auto => sniff::is_http(&stream).await,
+            let spoken = match port.route.load().protocol {
+                PortProtocol::Http => sniff::http_version(&stream).await,
+                PortProtocol::Tcp => Some(Spoken::Other),
+                PortProtocol::Auto => Some(sniff::spoken(&stream).await),
             };
-            if is_http {
-                http::serve::serve(stream, peer, port, stop).await;
-            } else {
-                relay::serve(stream, port, stop).await;
+            match spoken {
+                Some(Spoken::Http1) => http::serve::http1(stream, peer, port, stop).await,
+                Some(Spoken::Http2) => http::serve::http2(stream, peer, port, stop).await,
+                Some(Spoken::Other) => relay::serve(stream, port, stop).await,
+                None => {}
             }
             drop(admitted);
         });
+    }
+}
+
+/// Runs the tasks of HTTP/2 connections as the port's.
+#[derive(Debug, Clone)]
+pub struct Tasks(pub Arc<Port>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, work: F) {
+        self.0.spawn(work);
     }
 }
 

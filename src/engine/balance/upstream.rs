@@ -49,11 +49,14 @@ impl Upstream {
     }
 
     /// Whether it takes new work. A table that drains it first leaves it out of the route, then
-    /// calls this: whoever still holds the old route either sees the change or is counted.
+    /// calls this: whoever still holds the old route either sees the change or is counted. One
+    /// that takes work again starts unbarred.
     pub fn set_active(&self, active: bool) {
-        self.active.store(active, Ordering::SeqCst);
+        let was_active = self.active.swap(active, Ordering::SeqCst);
         if !active {
             self.pool.clear();
+        } else if !was_active {
+            self.connected();
         }
     }
 
@@ -93,7 +96,8 @@ impl Upstream {
 
     /// A connection was opened.
     pub fn connected(&self) {
-        if self.connect_failures.swap(0, Ordering::Relaxed) > 0 {
+        if self.connect_failures.load(Ordering::Relaxed) > 0 {
+            self.connect_failures.store(0, Ordering::Relaxed);
             self.barred_until.store(0, Ordering::Relaxed);
         }
     }

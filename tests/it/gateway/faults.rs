@@ -42,7 +42,7 @@ async fn malformed_requests_are_refused_and_reach_no_replica() {
         "GET / HTTP/9.9\r\nhost: a\r\n\r\n",
         "GET  / HTTP/1.1\r\nhost: a\r\n\r\n",
         "\u{0}\u{1}\u{2}\u{3}\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
         &many,
         &long,
         &huge,
@@ -88,7 +88,29 @@ async fn a_client_that_sends_no_head_is_closed_after_ten_seconds() {
     }
 }
 
-/// A replica that does `work` with every request it reads.
+#[tokio::test]
+async fn a_client_that_stops_in_the_middle_is_let_go_after_thirty_seconds() {
+    let (gateway, replica, port) = serve().await;
+    let connect = async || TcpStream::connect((LOCALHOST, port)).await.expect("connects");
+    let mut no_body = connect().await;
+    let request = b"POST /size HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc";
+    no_body.write_all(request).await.expect("writes");
+    let mut no_reader = connect().await;
+    let request = b"GET /stream?1000000000 HTTP/1.1\r\nhost: a\r\n\r\n";
+    no_reader.write_all(request).await.expect("writes");
+    let in_flight = async || {
+        gateway.client.report().await.expect("a report").in_flight[&replica.endpoint.replica]
+    };
+    super::rig::eventually("both are in flight", async || in_flight().await == 2).await;
+    let began = Instant::now();
+    while in_flight().await > 0 {
+        assert!(began.elapsed() < Duration::from_secs(45), "{} are left", in_flight().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(began.elapsed() > Duration::from_secs(25));
+}
+
+/// A replica that gives `answers`, one for each read, then closes.
 async fn broken(answers: &'static [&'static [u8]]) -> (Replica, Arc<AtomicU64>) {
     let asked = Arc::new(AtomicU64::new(0));
     let count = asked.clone();

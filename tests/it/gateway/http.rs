@@ -71,9 +71,9 @@ async fn an_upgraded_connection_passes_bytes_and_counts_as_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn big_bodies_stream_both_ways() {
+async fn big_bodies_stream_both_ways_in_little_memory() {
     let (_gateway, _replica, port) = serve().await;
-    const SIZE: usize = 64 << 20;
+    const SIZE: usize = 256 << 20;
     let mut answer =
         client().get(url(port, &format!("/stream?{SIZE}"))).send().await.expect("an answer");
     let mut size = 0;
@@ -88,6 +88,10 @@ async fn big_bodies_stream_both_ways() {
     let sent = client().post(url(port, "/size")).body(reqwest::Body::wrap_stream(chunks)).send();
     let size = sent.await.expect("an answer").text().await.expect("a body");
     assert_eq!(size, SIZE.to_string());
+    let status = std::fs::read_to_string("/proc/self/status").expect("this process");
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("peak memory");
+    let kilobytes: usize = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(kilobytes < 160 << 10, "client, gateway and replica took {kilobytes} kB at most");
 }
 
 #[tokio::test]
@@ -164,4 +168,52 @@ async fn connections_to_replicas_are_reused() {
         assert_eq!(http.get(url(port, "/")).send().await.expect("an answer").status(), 200);
     }
     assert_eq!(opened.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_2_with_prior_knowledge_is_balanced_per_request() {
+    let gateway = Gateway::start().await;
+    let replicas = [Replica::http("a").await, Replica::http("b").await];
+    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("one");
+    for protocol in [PortProtocol::Auto, PortProtocol::Http] {
+        let port = free_port();
+        let endpoints = replicas.iter().map(|r| &r.endpoint);
+        gateway.apply(vec![listener(port, protocol, endpoints)]).await;
+        let before = [replicas[0].served(), replicas[1].served()];
+        let answers = (0..40).map(|_| http.get(url(port, "/seen")).send());
+        for answer in futures_util::future::join_all(answers).await {
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+            let seen = answer.text().await.expect("a body");
+            assert!(
+                seen.contains("HTTP/2.0") && seen.contains("x-forwarded-for: 127.0.0.1"),
+                "{seen}"
+            );
+        }
+        for (replica, before) in replicas.iter().zip(before) {
+            assert!(replica.served() > before + 5, "{protocol:?}");
+        }
+        let echo = http.post(url(port, "/echo")).body("z".repeat(300_000)).send().await;
+        assert_eq!(echo.expect("an answer").text().await.expect("a body").len(), 300_000);
+    }
+    let report = gateway.client.report().await.expect("a report");
+    assert!(report.in_flight.values().all(|n| *n == 0), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_2_survives_the_death_of_a_replica() {
+    let gateway = Gateway::start().await;
+    let (doomed, other) = (Replica::http("doomed").await, Replica::http("other").await);
+    let port = free_port();
+    let endpoints = [&doomed.endpoint, &other.endpoint];
+    gateway.apply(vec![listener(port, PortProtocol::Auto, endpoints)]).await;
+    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("one");
+    let get = async || http.get(url(port, "/")).send().await.expect("an answer").status();
+    for _ in 0..10 {
+        assert_eq!(get().await, 200);
+    }
+    doomed.kill().await;
+    for _ in 0..20 {
+        assert_eq!(get().await, 200);
+    }
 }

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portolan::base::Result;
 use portolan::base::id::{ReplicaId, ServiceId};
 use portolan::engine::balance::client::GatewayClient;
@@ -148,9 +148,8 @@ impl Replica {
                     served.fetch_add(1, Ordering::SeqCst);
                     answer(name, gate.clone(), request)
                 });
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .with_upgrades()
+                let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
+                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
                     .await;
             }
         })

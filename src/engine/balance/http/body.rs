@@ -46,7 +46,7 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Stream(incoming, stall) => match Pin::new(incoming).poll_frame(cx) {
-                Poll::Pending if stall.waits(limits::STALL) => {
+                Poll::Pending if stall.waits(limits::STALL, cx) => {
                     Poll::Ready(Some(Err("the client stopped sending its request".into())))
                 }
                 Poll::Pending => Poll::Pending,
@@ -105,8 +105,8 @@ impl AnswerBody {
 
     /// A replica's.
     pub fn relayed(incoming: Incoming, port: Arc<Port>, link: Link, lease: Lease) -> Self {
-        let source = Some((link, lease));
-        let relayed = Relayed { incoming, port, stall: Stall::default(), source };
+        let stall = if link.is_shared() { Stall::with_clock() } else { Stall::default() };
+        let relayed = Relayed { incoming, port, stall, source: Some((link, lease)) };
         Self { content: Content::Relayed(Box::new(relayed)), watch: None }
     }
 
@@ -149,7 +149,7 @@ impl Relayed {
             poll = Pin::new(&mut self.incoming).poll_frame(cx);
         }
         match poll {
-            Poll::Pending if self.stall.waits(limits::QUIET_BODY) => {
+            Poll::Pending if self.stall.waits(limits::QUIET_BODY, cx) => {
                 self.fail("the replica stopped sending its answer".into())
             }
             Poll::Pending => Poll::Pending,

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -45,11 +45,11 @@ type Answer = Response<AnswerBody>;
 
 /// Answers one request.
 pub async fn forward(client: &Client, mut request: Request<Incoming>) -> Answer {
-    let head = client.watch.busy();
+    client.watch.busy();
     client.port.totals.began();
     let switch = headers::upgrade(request.headers()).map(|_| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
-    let answer = match admit(&parts, &head) {
+    let answer = match client.watch.with_head(|head| admit(&parts, head)) {
         Ok(()) => {
             headers::to_replica(&mut parts, &client.peer, &client.authority);
             parts.extensions = http::Extensions::new();
@@ -60,18 +60,16 @@ pub async fn forward(client: &Client, mut request: Request<Incoming>) -> Answer 
                 None => answer::plain(StatusCode::REQUEST_TIMEOUT, "the request ended too early\n"),
             }
         }
-        Err(refused) => refused,
+        Err((status, line)) => answer::plain(status, line),
     };
     answer.map(|body| body.watched(client.watch.clone()))
 }
 
-#[expect(clippy::result_large_err, reason = "the error is the answer itself")]
-fn admit(parts: &request::Parts, head: &[u8]) -> Result<(), Answer> {
+fn admit(parts: &request::Parts, head: &[u8]) -> Result<(), (StatusCode, &'static str)> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-        let line = "this method is not passed on\n";
-        return Err(answer::plain(StatusCode::METHOD_NOT_ALLOWED, line));
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "this method is not passed on\n"));
     }
-    headers::check(parts, head).map_err(|line| answer::plain(StatusCode::BAD_REQUEST, line))
+    headers::check(parts, head).map_err(|line| (StatusCode::BAD_REQUEST, line))
 }
 
 /// Keeps a small body of an idempotent request, so that it can be sent again; leaves others to be
@@ -82,7 +80,9 @@ async fn gather(parts: &request::Parts, body: Incoming) -> Option<RequestBody> {
     }
     let is_small = body.size_hint().exact().is_some_and(|size| size <= limits::REPLAY_BYTES);
     if !is_small || !headers::is_idempotent(&parts.method) {
-        return Some(RequestBody::Stream(body, Stall::default()));
+        let is_multiplexed = parts.version == Version::HTTP_2;
+        let stall = if is_multiplexed { Stall::with_clock() } else { Stall::default() };
+        return Some(RequestBody::Stream(body, stall));
     }
     let whole = tokio::time::timeout(limits::STALL, body.collect()).await.ok()?.ok()?;
     Some(RequestBody::Whole(Some(whole.to_bytes())))
@@ -133,16 +133,17 @@ impl<'c> Attempts<'c> {
 
     /// The next endpoint; waits for one when there is none left.
     async fn lease(&mut self) -> Option<Lease> {
-        loop {
+        while self.detours < MOST_DETOURS {
             if let Some(lease) = self.client.port.lease(&self.tried) {
                 return Some(lease);
             }
-            if self.started.elapsed() >= limits::HOLD || self.detours >= MOST_DETOURS {
+            if self.started.elapsed() >= limits::HOLD {
                 return None;
             }
             self.tried.clear();
             self.client.port.changed_within(Duration::from_millis(100)).await;
         }
+        None
     }
 
     async fn attempt(
@@ -154,20 +155,27 @@ impl<'c> Attempts<'c> {
         let upstream = lease.upstream().clone();
         let is_idempotent = headers::is_idempotent(request.method());
         let age = if is_idempotent { limits::IDLE_LINK_AGE } else { limits::FRESH_LINK_AGE };
-        let (mut link, is_kept) = match upstream.pool.get(age) {
-            Some(link) => (link, true),
-            None => match Link::open(upstream.address).await {
-                Ok(link) => {
-                    upstream.connected();
-                    (link, false)
-                }
-                Err(error) => {
-                    tracing::debug!(replica.id = %upstream.replica, error = %error, "a replica could not be reached; another is tried");
-                    upstream.unreachable();
-                    return self.detour(upstream, request);
-                }
-            },
+        let is_shared = request.version() == Version::HTTP_2;
+        let kept = if is_shared { upstream.pool.get_shared() } else { upstream.pool.get(age) };
+        let is_kept = kept.is_some();
+        let opened = match kept {
+            Some(link) => Ok(link),
+            None if is_shared => {
+                upstream.pool.open_shared(upstream.address, &self.client.port).await
+            }
+            None => Link::open(upstream.address).await,
         };
+        let mut link = match opened {
+            Ok(link) => link,
+            Err(error) => {
+                tracing::debug!(replica.id = %upstream.replica, error = %error, "a replica could not be reached; another is tried");
+                upstream.unreachable();
+                return self.detour(upstream, request);
+            }
+        };
+        if !is_kept {
+            upstream.connected();
+        }
         let replay =
             (is_idempotent && self.sends + 1 < MOST_SENDS).then(|| copy(&request)).flatten();
         let sent = Instant::now();
@@ -227,7 +235,7 @@ impl<'c> Attempts<'c> {
         }
         let (mut parts, incoming) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers);
-        parts.version = http::Version::HTTP_11;
+        parts.version = Version::HTTP_11;
         parts.extensions = http::Extensions::new();
         let mut body = AnswerBody::relayed(incoming, self.client.port.clone(), link, lease);
         poll_fn(|cx| {
@@ -283,6 +291,7 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     let mut again = Request::new(request.body().replay()?);
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
+    *again.version_mut() = request.version();
     *again.headers_mut() = request.headers().clone();
     Some(again)
 }

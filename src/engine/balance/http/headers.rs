@@ -53,7 +53,7 @@ pub fn check(parts: &request::Parts, head: &[u8]) -> Result<(), Refusal> {
     }
     let mut hosts = parts.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (None, _) if parts.version == Version::HTTP_11 && parts.uri.authority().is_none() => {
+        (None, _) if parts.version >= Version::HTTP_11 && parts.uri.authority().is_none() => {
             Err("no Host\n")
         }
         (Some(_), Some(_)) => Err("more than one Host\n"),
@@ -150,6 +150,11 @@ pub fn to_replica(parts: &mut request::Parts, peer: &Peer, authority: &HeaderVal
     headers.insert(X_FORWARDED_FOR, peer.plain.clone());
     headers.insert(X_FORWARDED_HOST, host);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if parts.version == Version::HTTP_2 {
+        // HTTP/2 names the host in the target.
+        headers.remove(HOST);
+        return;
+    }
     parts.version = Version::HTTP_11;
     parts.uri = origin_form(&parts.uri);
 }
