@@ -17,13 +17,10 @@ mod deployments;
 mod history;
 mod loaded;
 mod nodes;
-#[expect(dead_code, reason = "the reconciler uses it")]
 mod plan;
 mod reconcile;
-#[expect(dead_code, reason = "the reconciler uses it")]
 mod replicas;
 mod services;
-#[expect(dead_code, reason = "the reconciler uses it")]
 mod store;
 mod words;
 
@@ -96,7 +93,6 @@ pub struct Parts {
 
 /// The handle on the engine; cheap to clone.
 #[derive(Clone)]
-#[expect(dead_code, reason = "the reconciler uses it")]
 pub struct Engine {
     pub(crate) db: Db,
     pub(crate) clock: SharedClockDebug,
@@ -129,10 +125,5 @@ impl Engine {
             node_address: parts.node_address.into(),
             world: Arc::default(),
         }
-    }
-
-    /// Drives replicas towards desired state until `stop`.
-    pub async fn run(&self, stop: tokio_util::sync::CancellationToken) {
-        stop.cancelled().await;
     }
 }

@@ -14,8 +14,8 @@ use crate::engine::view::{ExitView, ReplicaPhase};
 
 /// A replica that was ready for this long has earned a fresh start.
 const HEALTHY: Duration = Duration::minutes(10);
-/// Pause before a failed removal is tried again.
-const REMOVAL_PAUSE: Duration = Duration::seconds(5);
+/// Pause before an end that failed is tried again.
+const PAUSE: Duration = Duration::seconds(5);
 
 /// Wait before the restart after `streak` earlier failures.
 pub(super) fn back_off(streak: u32) -> Duration {
@@ -150,8 +150,10 @@ fn seconds(ms: i64) -> String {
 
 /// A probe says that waiting will not help: stop it, its end is mended like any other.
 fn give_up(draft: &mut Draft<'_>, member: &mut Member, reason: &str) {
-    if member.live.work == Work::Ending {
-        return;
+    match &member.live.work {
+        Work::Ending => return,
+        Work::Failed { at, .. } if draft.now - *at < PAUSE => return draft.wake(*at + PAUSE),
+        _ => {}
     }
     let row = &mut member.replica;
     row.ready = false;
@@ -169,7 +171,7 @@ fn exit_of(at: Timestamp, code: i64, oom_killed: bool, reason: impl Into<String>
 fn ended(draft: &mut Draft<'_>, member: &mut Member) {
     let Found::Exited { code, oom_killed, at } = member.live.found else { return };
     let reason = member.live.dead.clone().unwrap_or_else(|| describe_exit(code, oom_killed));
-    let exit = exit_of(at.unwrap_or(draft.now), code, oom_killed, reason);
+    let exit = exit_of(at.unwrap_or(draft.now).min(draft.now), code, oom_killed, reason);
     mend(draft, member, exit);
 }
 
@@ -286,8 +288,8 @@ pub(super) fn end(draft: &mut Draft<'_>, member: &mut Member, grace: Duration) {
     match &member.live.work {
         Work::Ending => {}
         Work::Starting => draft.plan.acts.push(Act::Cancel(id)),
-        Work::Failed { at, .. } if member.live.any && draft.now - *at < REMOVAL_PAUSE => {
-            draft.wake(*at + REMOVAL_PAUSE);
+        Work::Failed { at, .. } if member.live.any && draft.now - *at < PAUSE => {
+            draft.wake(*at + PAUSE);
         }
         Work::Idle | Work::Failed { .. } => {
             if member.live.any {

@@ -34,6 +34,38 @@ pub(in crate::engine) struct Replica {
 }
 
 impl Replica {
+    /// The row of a replica that a plan creates.
+    pub(in crate::engine) fn new(
+        deployment: &str,
+        revision: i64,
+        create: &Create,
+        now: Timestamp,
+    ) -> Self {
+        let id = ReplicaId::new(now);
+        Self {
+            id,
+            name: format!("{deployment}-{}", suffix(id)),
+            revision,
+            node: create.node,
+            phase: match create.node {
+                Some(_) => ReplicaPhase::Starting,
+                None => ReplicaPhase::Pending,
+            },
+            reason: create.reason.clone(),
+            restarts: 0,
+            container: None,
+            address: None,
+            ready: false,
+            ready_since: None,
+            started_at: None,
+            last_exit: None,
+            retry_at: None,
+            created_at: now,
+            crash_streak: 0,
+            phase_since: now,
+        }
+    }
+
     pub(in crate::engine) fn enter(&mut self, phase: ReplicaPhase, reason: String, now: Timestamp) {
         if self.phase != phase {
             self.phase = phase;
@@ -45,6 +77,13 @@ impl Replica {
     pub(in crate::engine) fn is_leaving(&self) -> bool {
         matches!(self.phase, ReplicaPhase::Draining | ReplicaPhase::Stopping)
     }
+}
+
+/// Six letters and digits from the random part of an id; no vowels, so no words.
+fn suffix(id: ReplicaId) -> String {
+    const ALPHABET: &[u8; 31] = b"0123456789bcdfghjklmnpqrstvwxyz";
+    let bytes = id.uuid().into_bytes();
+    bytes[10..].iter().map(|b| char::from(ALPHABET[usize::from(*b) % ALPHABET.len()])).collect()
 }
 
 /// What a replica sets aside.

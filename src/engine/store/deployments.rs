@@ -166,6 +166,8 @@ pub(in crate::engine) struct Observation<'a> {
     pub(in crate::engine) status: &'a Value,
     pub(in crate::engine) current_revision: i64,
     pub(in crate::engine) stable_revision: Option<i64>,
+    /// The current revision was set back, which is a change of desired state.
+    pub(in crate::engine) restored: bool,
 }
 
 /// Writes the status back, if the desired state is still the one it is about.
@@ -176,13 +178,15 @@ pub(in crate::engine) async fn observe(
 ) -> Result<bool> {
     let done = sqlx::query!(
         "update deployments
-         set observed_generation = $2, status = $3, current_revision = $4, stable_revision = $5
+         set observed_generation = $2, status = $3, current_revision = $4, stable_revision = $5,
+             generation = generation + $6::int
          where id = $1 and generation = $2",
         id.uuid(),
         seen.generation,
         seen.status,
         seen.current_revision,
         seen.stable_revision,
+        i32::from(seen.restored),
     )
     .execute(conn)
     .await?;

@@ -1,1 +1,5 @@
-//! Use-cases, planner and reconciler on the fake runtime.
+//! The deployment engine over real PostgreSQL, with a node made of memory.
+
+mod declare;
+mod drive;
+mod faults;

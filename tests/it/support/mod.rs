@@ -1,7 +1,9 @@
 //! What the tests start and speak to: databases, the application, real clients.
 
 pub mod db;
+pub mod engine;
 pub mod images;
+pub mod machine;
 pub mod oci;
 pub mod registry;
 pub mod server;
