@@ -9,3 +9,5 @@ pub mod registry;
 pub mod server;
 
 pub use db::test_db;
+
+pub mod portal;

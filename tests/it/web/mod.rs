@@ -1,4 +1,5 @@
 //! The pages: words in two languages, budgets, and pages over real services.
 
 mod assets;
+mod pages;
 mod words;
