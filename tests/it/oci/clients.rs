@@ -73,8 +73,8 @@ async fn skopeo_copies_inspects_lists_and_deletes() {
     let second = format!("docker://{host}/ta/hello:2");
     let creds = |user: &str| format!("{user}:{PASSWORD}");
     let (ada, mia, eve) = (creds("ada"), creds("mia"), creds("eve"));
-    let push = ["copy", "--dest-tls-verify=false", "--dest-creds", &ada, &source, &target];
-    must("skopeo", &push).await;
+    let push = ["copy", "--preserve-digests", "--dest-tls-verify=false", "--dest-creds", &ada];
+    must("skopeo", &[&push[..], &[&source, &target]].concat()).await;
     let copy = ["copy", "--src-tls-verify=false", "--dest-tls-verify=false"];
     let copy = [&copy[..], &["--src-creds", &ada, "--dest-creds", &ada, &target, &second]].concat();
     must("skopeo", &copy).await;
@@ -101,7 +101,9 @@ async fn skopeo_copies_inspects_lists_and_deletes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn podman_pushes_and_pulls() {
     let (_face, host) = TestFace::serve().await;
-    let dir = tempfile::tempdir().expect("tempdir");
+    // Podman makes a name of the path, so it must be in lower case.
+    let lower = format!("portolan-podman-{}", host.rsplit(':').next().unwrap_or_default());
+    let dir = tempfile::Builder::new().prefix(&lower).rand_bytes(0).tempdir().expect("tempdir");
     let layout = dir.path().join("layout");
     hello("podman").write_oci_layout(&layout, "1");
     let (root, state) = (dir.path().join("root"), dir.path().join("state"));
