@@ -30,6 +30,11 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| stand_in(c).unwrap_or(c)).collect())
 }
 
+/// [`visible`] for several lines: line ends stay.
+pub fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// One short line out of `bytes`: trimmed, white space folded, cleaned and cut to `limit`
 /// characters.
 pub fn summary(bytes: &[u8], limit: usize) -> String {

@@ -11,6 +11,7 @@
 //! copied to every container made from it.
 
 pub mod clean;
+pub mod docker;
 pub mod fake;
 
 use std::net::IpAddr;
