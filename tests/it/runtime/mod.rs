@@ -1,1 +1,6 @@
 //! The runtime contract, on the fake and on a real Docker Engine.
+
+mod contract;
+mod docker;
+mod policy;
+mod probes;

@@ -2,6 +2,7 @@
 
 pub mod db;
 pub mod engine;
+pub mod docker;
 pub mod images;
 pub mod machine;
 pub mod oci;

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_missing_socket_says_what_to_do() {
         let client = Client::new(Some("unix:///nowhere/docker.sock")).expect("a client");
-        let error = client.docker().err().expect("no socket");
+        let error = client.docker().expect_err("no socket");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert_eq!(
             error.public_message(),
