@@ -106,7 +106,7 @@ async fn every_container_is_held_to_the_policy() {
     for field in ["MaskedPaths", "ReadonlyPaths"] {
         assert!(host[field].as_array().is_some_and(|paths| paths.len() > 3), "{field}");
     }
-    assert_eq!(seen["Config"]["Healthcheck"], json!({ "Test": ["NONE"] }));
+    assert_eq!(seen["Config"]["Healthcheck"]["Test"], json!(["NONE"]));
     assert!(is_unset(&seen["NetworkSettings"]["Ports"]));
     let networks = seen["NetworkSettings"]["Networks"].as_object().expect("networks");
     assert_eq!(networks.keys().collect::<Vec<_>>(), [&test.network]);
