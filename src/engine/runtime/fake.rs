@@ -318,24 +318,19 @@ impl Runtime for FakeRuntime {
         self.begin(Call::Start).await?;
         let now = self.clock.now();
         let (address, replica) = {
-            let mut state = self.state();
-            let fixed = state.address;
-            let number = u32::from_str_radix(id, 16).unwrap_or(0);
-            let has_network = |s: &State, n: &str| s.networks.contains(n);
-            let network = state.containers.get(id).map(|c| c.spec.network.clone());
-            let network = network.ok_or_else(|| gone(id))?;
-            if !has_network(&state, &network) {
-                return Err(Error::conflict(
-                    "start_failed",
-                    format!("network {network} not found"),
-                ));
-            }
+            let state = &mut *self.state();
             let container = state.containers.get_mut(id).ok_or_else(|| gone(id))?;
+            let network = &container.spec.network;
+            if !state.networks.contains(network) {
+                let message = format!("network {network} not found");
+                return Err(Error::conflict("docker_refused", message));
+            }
             if container.observed.state == ContainerState::Running {
                 return Ok(container.observed.address);
             }
+            let number = u32::from_str_radix(id, 16).unwrap_or(0);
             let own = IpAddr::V4(Ipv4Addr::from_bits((10 << 24) + number));
-            let address = Some(fixed.unwrap_or(own));
+            let address = Some(state.address.unwrap_or(own));
             container.observed.state = ContainerState::Running;
             container.observed.address = address;
             container.observed.started_at = Some(now);

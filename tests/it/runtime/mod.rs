@@ -4,3 +4,4 @@ mod contract;
 mod docker;
 mod policy;
 mod probes;
+mod pull;

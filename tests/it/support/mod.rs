@@ -1,8 +1,8 @@
 //! What the tests start and speak to: databases, the application, real clients.
 
 pub mod db;
-pub mod engine;
 pub mod docker;
+pub mod engine;
 pub mod images;
 pub mod machine;
 pub mod oci;
