@@ -180,7 +180,7 @@ impl Session {
             .map(|create| Replica::new(&stored.row.name, stored.row.current_revision, create, now))
             .collect();
         for replica in created.iter().filter(|r| r.node.is_some()) {
-            self.world().own(replica.id, stored.row.id);
+            self.world().expect(replica.id, stored.row.id);
             self.world().set_aside(replica.id, request);
         }
         created

@@ -44,7 +44,7 @@ const LOOKS: usize = 8;
 const STARTS: usize = 4;
 /// Containers stopped and removed at the same time. Higher, because a stop mostly waits.
 const ENDS: usize = 16;
-/// Pause between tries to become the leader.
+/// Pause between tries to become the leader, and to list what runs.
 const CANDIDACY: Duration = Duration::from_secs(1);
 /// How often the leader makes sure that it still leads.
 const LEASE_CHECK: Duration = Duration::from_secs(2);
@@ -225,25 +225,34 @@ impl Session {
 
     /// Lists all containers and looks at all deployments, now and then and when asked to.
     async fn relist(self: Arc<Self>) {
-        let session = Arc::clone(&self);
-        let stop = self.stop.clone();
-        let asked = self.resync.clone();
         if let Err(error) = self.remember_placed().await {
             tracing::warn!(error = %error.chain(), "cannot read what is placed");
         }
-        crate::tasks::drive("engine.resync", RESYNC, asked, stop, move || {
-            let session = Arc::clone(&session);
-            async move {
-                let listed = session.list_containers().await;
-                let ids = deployments::ids(&mut *session.engine.db.read().await?, false).await?;
-                session.queue.poke_all(ids);
-                if listed.is_ok() {
-                    session.primed.store(true, Ordering::Release);
-                }
-                listed
+        let mut works = true;
+        loop {
+            let listed = self.relist_once().await;
+            let worked = std::mem::replace(&mut works, listed.is_ok());
+            if let Err(error) = &listed
+                && worked
+            {
+                tracing::warn!(error = %error.chain(), "cannot list what runs; trying again");
             }
-        })
-        .await;
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.resync.poked() => {}
+                () = tokio::time::sleep(if listed.is_ok() { RESYNC } else { CANDIDACY }) => {}
+            }
+        }
+    }
+
+    async fn relist_once(self: &Arc<Self>) -> Result<()> {
+        let listed = self.list_containers().await;
+        let ids = deployments::ids(&mut *self.engine.db.read().await?, false).await?;
+        self.queue.poke_all(ids);
+        if listed.is_ok() {
+            self.primed.store(true, Ordering::Release);
+        }
+        listed
     }
 
     /// Sets aside what replicas placed by earlier leaders asked for.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::Session;
 use crate::base::{Actor, Error, Result};
@@ -12,34 +13,45 @@ use crate::engine::runtime::NodeInfo;
 use crate::engine::store::lease;
 use crate::engine::store::nodes::{self, Facts, Heartbeat};
 use crate::events::{self, NewEvent, Outcome, Target};
-use crate::tasks::Activator;
 
 /// Name of the only node.
 const NAME: &str = "local";
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Pause after a heartbeat that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a node may be slow to answer before it counts as lost.
+const SILENCE: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(4);
 
 impl Session {
     pub(super) async fn watch_node(self: Arc<Self>) {
-        let session = Arc::clone(&self);
-        let beat = move || {
-            let session = Arc::clone(&session);
-            async move { session.beat().await }
-        };
-        crate::tasks::drive(
-            "engine.heartbeat",
-            HEARTBEAT,
-            Activator::default(),
-            self.stop.clone(),
-            beat,
-        )
-        .await;
+        let mut answered = None;
+        loop {
+            let beat = self.beat(&mut answered).await;
+            if let Err(error) = &beat {
+                tracing::warn!(error = %error.chain(), "the node's heartbeat was not noted");
+            }
+            let good = beat.unwrap_or(false);
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(if good { HEARTBEAT } else { RETRY }) => {}
+            }
+        }
     }
 
-    async fn beat(&self) -> Result<()> {
-        let info = tokio::time::timeout(PATIENCE, self.engine.runtime.info())
-            .await
-            .unwrap_or_else(|_| Err(Error::unavailable("Docker does not answer within 4 s")));
+    /// One heartbeat; whether the node is well. A slow answer alone is no trouble until the
+    /// node has been silent for too long.
+    async fn beat(&self, answered: &mut Option<Instant>) -> Result<bool> {
+        let asked = tokio::time::timeout(PATIENCE, self.engine.runtime.info()).await;
+        let silent = answered.is_none_or(|at| at.elapsed() > SILENCE);
+        let info = match asked {
+            Err(_) if !silent => return Ok(false),
+            Err(_) => Err(Error::unavailable("Docker does not answer; is it overloaded?")),
+            Ok(info) => info,
+        };
+        if info.is_ok() {
+            *answered = Some(Instant::now());
+        }
         let trouble = info.as_ref().err().map(|error| error.public_message().to_owned());
         let before = self.world().node();
         let node = self.store(info.as_ref().ok(), trouble.as_deref()).await?;
@@ -49,7 +61,7 @@ impl Session {
         if before.is_none() || was_ready != trouble.is_none() {
             self.resync.poke();
         }
-        Ok(())
+        Ok(trouble.is_none())
     }
 
     async fn store(&self, info: Option<&NodeInfo>, trouble: Option<&str>) -> Result<Node> {

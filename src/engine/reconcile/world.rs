@@ -123,14 +123,14 @@ impl World {
         found.into_values().flat_map(BTreeMap::into_values).collect()
     }
 
-    /// Notes whose a replica is, before anything about it can happen.
+    /// Notes whose a replica is. That is no news of its containers: a list under way stays good.
     pub(super) fn own(&self, replica: ReplicaId, deployment: DeploymentId) {
-        let mut inner = self.lock();
-        inner.tick += 1;
-        let tick = inner.tick;
-        let known = inner.replicas.entry(replica).or_default();
-        known.deployment = Some(deployment);
-        known.touched = tick;
+        self.lock().replicas.entry(replica).or_default().deployment = Some(deployment);
+    }
+
+    /// Notes a replica that is about to get its row, so that a list under way does not drop it.
+    pub(super) fn expect(&self, replica: ReplicaId, deployment: DeploymentId) {
+        self.touch(replica, |known| known.deployment = Some(deployment));
     }
 
     pub(super) fn owner(&self, replica: ReplicaId) -> Option<DeploymentId> {

@@ -44,6 +44,25 @@ async fn a_new_server_adopts_what_runs_and_takes_no_traffic_away() {
 }
 
 #[tokio::test]
+async fn a_change_while_a_new_server_still_lists_makes_no_replica_lost() {
+    let t = TestEngine::new().await;
+    let driving = t.drive();
+    t.apply("hello", spec(3, "demo/hello:1")).await;
+    t.settles("hello", DeploymentPhase::Healthy).await;
+    driving.stop().await;
+    let before = starts(&t);
+    let lists = t.machine.slow_lists(std::time::Duration::from_millis(300));
+    let second = t.twin().await;
+    let driving = t.drive_with(&second);
+    eventually(5, "the list begins", || async { (t.machine.lists_begun() > lists).then_some(()) })
+        .await;
+    t.patch("hello", json!({"replicas": 4})).await;
+    t.settles("hello", DeploymentPhase::Healthy).await;
+    driving.stop().await;
+    assert_eq!(starts(&t), before + 1, "{:?}", t.messages("replica.").await);
+}
+
+#[tokio::test]
 async fn a_rollout_goes_on_after_a_crash_wherever_it_happens() {
     let t = TestEngine::new().await;
     let driving = t.drive();

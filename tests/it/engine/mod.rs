@@ -3,3 +3,4 @@
 mod declare;
 mod drive;
 mod faults;
+mod real;

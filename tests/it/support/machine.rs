@@ -34,6 +34,9 @@ struct State {
     table: Option<Table>,
     tables: Vec<Table>,
     in_flight: HashMap<ReplicaId, u32>,
+    /// How long a list takes.
+    list_delay: Duration,
+    lists_begun: usize,
 }
 
 /// The node and the balancer, one memory, so that their order can be told.
@@ -126,6 +129,17 @@ impl Machine {
         self.lock().containers.len()
     }
 
+    /// Makes lists slow; how many were begun before.
+    pub fn slow_lists(&self, delay: Duration) -> usize {
+        let mut state = self.lock();
+        state.list_delay = delay;
+        state.lists_begun
+    }
+
+    pub fn lists_begun(&self) -> usize {
+        self.lock().lists_begun
+    }
+
     /// Whether an engine follows its events.
     pub fn is_watched(&self) -> bool {
         self.events.receiver_count() > 0
@@ -161,6 +175,12 @@ impl Runtime for Machine {
         })
     }
     async fn list(&self) -> Result<Vec<ObservedContainer>> {
+        let delay = {
+            let mut state = self.up()?;
+            state.lists_begun += 1;
+            state.list_delay
+        };
+        tokio::time::sleep(delay).await;
         Ok(self.up()?.containers.values().map(|(_, c)| c.clone()).collect())
     }
     async fn inspect(&self, id: &ContainerId) -> Result<Option<ObservedContainer>> {
