@@ -10,6 +10,7 @@ mod api;
 mod architecture;
 mod catalog;
 mod cli;
+mod embedded;
 mod engine;
 mod events;
 mod gateway;
