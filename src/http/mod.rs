@@ -1,6 +1,12 @@
 //! The shell every face shares: who calls, how errors look, limits, cookies, CSRF, metrics.
 
 pub mod access;
+pub mod caller;
+pub mod etag;
+pub mod idempotency;
+pub mod json;
+pub mod problem;
+pub mod query;
 pub mod services;
 
 pub use access::{Access, RouteAccess};

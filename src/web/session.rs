@@ -14,8 +14,8 @@ use super::shell::{Shell, Visitor};
 use crate::accounts::{Origin, Session};
 use crate::base::{Actor, Channel, Error, Result, Secret};
 use crate::http::Services;
+use crate::http::caller::SESSION_COOKIE as COOKIE;
 
-const COOKIE: &str = "__Host-portolan";
 /// Largest form, bytes.
 const FORM_LIMIT: usize = 64 * 1024;
 

@@ -1,1 +1,5 @@
-//! The JSON API through the router.
+//! The JSON API, in process.
+
+mod journey;
+mod rig;
+mod strict;

@@ -1,0 +1,283 @@
+//! Repositories, tags and images as people see them; bytes are served under `/v2/`.
+//!
+//! A repository's name has slashes, so one wildcard route serves them all: `/-/` ends the name,
+//! because no component of a name may be a hyphen.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, OriginalUri, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::answer::{Result, page, whole};
+use super::images::{ImageView, RepositoryView, RunningView, TagMoveView, TagView, UploadView};
+use super::route::{Route, get, in_project};
+use crate::accounts::rbac::{Action, Resource};
+use crate::base::{Digest, Error, Page, Reference, RepositoryName, TagName};
+use crate::engine::Engine;
+use crate::http::caller::ApiCaller;
+use crate::http::query::{self, ListQuery, NoQuery, PathNames, Query, not_found};
+use crate::http::{Access, Services};
+use crate::registry::Registry;
+
+/// The wildcard route.
+pub(super) const WILDCARD: &str = "/api/v1/repositories/{*path}";
+
+pub(super) fn routes() -> Vec<Route> {
+    let doc = Route::documented;
+    let needs = in_project;
+    vec![
+        get(
+            "/api/v1/projects/{project}/repositories",
+            list,
+            "listRepositories",
+            "Repositories of a project, by name",
+            needs(Resource::Repository, Action::List),
+        )
+        .query::<ListQuery>()
+        .lists::<RepositoryView>(),
+        get(
+            "/api/v1/projects/{project}/uploads",
+            uploads,
+            "listUploads",
+            "Uploads in progress, newest first",
+            needs(Resource::Repository, Action::List),
+        )
+        .lists::<UploadView>(),
+        doc(
+            Method::GET,
+            "/api/v1/repositories/{repository}",
+            "getRepository",
+            "One repository",
+            needs(Resource::Repository, Action::Read),
+        )
+        .answers::<RepositoryView>(200)
+        .notes("The name is written with its slashes, e.g. /api/v1/repositories/demo/hello."),
+        doc(
+            Method::DELETE,
+            "/api/v1/repositories/{repository}",
+            "deleteRepository",
+            "Delete a repository with its tags and images",
+            needs(Resource::Repository, Action::Delete),
+        ),
+        doc(
+            Method::GET,
+            "/api/v1/repositories/{repository}/-/tags",
+            "listTags",
+            "Tags, newest move first",
+            needs(Resource::Tag, Action::List),
+        )
+        .query::<ListQuery>()
+        .lists::<TagView>(),
+        doc(
+            Method::GET,
+            "/api/v1/repositories/{repository}/-/tags/{tag}",
+            "getTag",
+            "The image of a tag",
+            needs(Resource::Tag, Action::Read),
+        )
+        .answers::<ImageView>(200),
+        doc(
+            Method::DELETE,
+            "/api/v1/repositories/{repository}/-/tags/{tag}",
+            "deleteTag",
+            "Remove a tag; the image stays",
+            needs(Resource::Tag, Action::Delete),
+        ),
+        doc(
+            Method::GET,
+            "/api/v1/repositories/{repository}/-/manifests/{digest}",
+            "getImage",
+            "An image by its digest",
+            needs(Resource::Artifact, Action::Read),
+        )
+        .answers::<ImageView>(200),
+        doc(
+            Method::DELETE,
+            "/api/v1/repositories/{repository}/-/manifests/{digest}",
+            "deleteImage",
+            "Delete an image and its tags",
+            needs(Resource::Artifact, Action::Delete),
+        ),
+        doc(
+            Method::GET,
+            "/api/v1/repositories/{repository}/-/history",
+            "listTagMoves",
+            "Moves of tags, newest first",
+            needs(Resource::Tag, Action::List),
+        )
+        .query::<HistoryQuery>()
+        .lists::<TagMoveView>(),
+        doc(
+            Method::GET,
+            "/api/v1/repositories/{repository}/-/deployments",
+            "listRunningImages",
+            "Deployments that run an image of this repository",
+            Access::PerObject,
+        )
+        .lists::<RunningView>(),
+    ]
+}
+
+/// Which moves.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    /// Only this tag's.
+    #[param(value_type = Option<String>)]
+    tag: Option<TagName>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Rows wanted, 1 to 1000; 50 when absent.
+    limit: Option<u32>,
+}
+
+async fn list(
+    State(registry): State<Registry>,
+    caller: ApiCaller,
+    names: PathNames,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<RepositoryView>>> {
+    let (project, text) = (names.find("project")?, query.text()?);
+    let found = registry.list_repositories(&caller.actor, &project, text, &query.page()).await?;
+    Ok(page(found, RepositoryView::from))
+}
+
+async fn uploads(
+    State(registry): State<Registry>,
+    caller: ApiCaller,
+    names: PathNames,
+    _: Query<NoQuery>,
+) -> Result<Json<Page<UploadView>>> {
+    let found = registry.uploads(&caller.actor, &names.find("project")?).await?;
+    Ok(whole(found, UploadView::from))
+}
+
+/// What a path below `/api/v1/repositories/` names.
+enum Place {
+    Repository,
+    Tags,
+    Tag(String),
+    Manifest(String),
+    History,
+    Deployments,
+}
+
+fn place(path: &str) -> Option<(&str, Place)> {
+    let Some((name, rest)) = path.split_once("/-/") else { return Some((path, Place::Repository)) };
+    let place = match rest.split_once('/') {
+        None if rest == "tags" => Place::Tags,
+        None if rest == "history" => Place::History,
+        None if rest == "deployments" => Place::Deployments,
+        Some(("tags", tag)) => Place::Tag(tag.to_owned()),
+        Some(("manifests", digest)) => Place::Manifest(digest.to_owned()),
+        _ => return None,
+    };
+    Some((name, place))
+}
+
+/// Handles the wildcard route.
+pub(super) async fn dispatch(
+    State(services): State<Services>,
+    caller: ApiCaller,
+    names: PathNames,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Result<Response> {
+    let absent = || not_found("path", uri.path());
+    let (name, place) = place(names.text("path")).ok_or_else(absent)?;
+    let name: RepositoryName = name.parse().map_err(|_| not_found("repository", name))?;
+    let (mut parts, _) = request.into_parts();
+    let parts = &mut parts;
+    let at = At { registry: &services.registry, engine: &services.engine, caller: &caller, name };
+    match (parts.method.as_str(), place) {
+        ("GET" | "HEAD", Place::Tags) => at.tags(query(parts).await?).await,
+        ("GET" | "HEAD", Place::History) => at.history(query(parts).await?).await,
+        ("GET" | "HEAD", place) => {
+            query::<NoQuery>(parts).await?;
+            at.read(place).await
+        }
+        (_, place) => at.delete(place).await.transpose().unwrap_or_else(|| Ok(not_allowed())),
+    }
+}
+
+/// Lists cannot be deleted.
+fn not_allowed() -> Response {
+    let allow = [(axum::http::header::ALLOW, "GET,HEAD")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, super::not_allowed_problem()).into_response()
+}
+
+async fn query<T: serde::de::DeserializeOwned>(
+    parts: &mut axum::http::request::Parts,
+) -> Result<T> {
+    Query::<T>::from_request_parts(parts, &()).await.map(|Query(query)| query)
+}
+
+/// A repository, and who asks.
+struct At<'a> {
+    registry: &'a Registry,
+    engine: &'a Engine,
+    caller: &'a ApiCaller,
+    name: RepositoryName,
+}
+
+fn tag(text: &str) -> Result<TagName, Error> {
+    text.parse().map_err(|_| not_found("tag", text))
+}
+
+fn digest(text: &str) -> Result<Digest, Error> {
+    text.parse().map_err(|_| not_found("manifest", text))
+}
+
+impl At<'_> {
+    async fn tags(&self, query: ListQuery) -> Result<Response> {
+        let (actor, text) = (&self.caller.actor, query.text()?);
+        let found = self.registry.list_tags(actor, &self.name, text, &query.page()).await?;
+        Ok(page(found, TagView::from).into_response())
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Response> {
+        let wanted = query::page(query.after.as_deref(), query.limit);
+        let (actor, tag) = (&self.caller.actor, query.tag.as_ref());
+        let found = self.registry.tag_history(actor, &self.name, tag, &wanted).await?;
+        Ok(page(found, TagMoveView::from).into_response())
+    }
+
+    async fn read(&self, place: Place) -> Result<Response> {
+        let actor = &self.caller.actor;
+        let reference = match place {
+            Place::Tag(text) => Reference::Tag(tag(&text)?),
+            Place::Manifest(text) => Reference::Digest(digest(&text)?),
+            Place::Deployments => {
+                // The registry decides whether the repository may be seen at all.
+                self.registry.repository(actor, &self.name).await?;
+                let found = self.engine.running_images(actor, &self.name).await?;
+                return Ok(whole(found, RunningView::from).into_response());
+            }
+            Place::Repository | Place::Tags | Place::History => {
+                let found = self.registry.repository(actor, &self.name).await?;
+                return Ok(Json(RepositoryView::from(found)).into_response());
+            }
+        };
+        let image = self.registry.image(actor, &self.name, &reference).await?;
+        Ok(Json(ImageView::from(image)).into_response())
+    }
+
+    /// `None`: the place cannot be deleted.
+    async fn delete(&self, place: Place) -> Result<Option<Response>> {
+        let (actor, client) = (&self.caller.actor, self.caller.client.as_str());
+        match place {
+            Place::Repository => self.registry.delete_repository(actor, &self.name).await?,
+            Place::Tag(text) => {
+                self.registry.delete_tag_with(actor, &self.name, &tag(&text)?, client).await?;
+            }
+            Place::Manifest(text) => {
+                let digest = digest(&text)?;
+                self.registry.delete_image_with(actor, &self.name, &digest, client).await?;
+            }
+            Place::Tags | Place::History | Place::Deployments => return Ok(None),
+        }
+        Ok(Some(StatusCode::NO_CONTENT.into_response()))
+    }
+}
