@@ -1,5 +1,7 @@
 //! The JSON API, in process.
 
+mod access;
 mod journey;
+mod repeat;
 mod rig;
 mod strict;

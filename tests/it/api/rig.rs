@@ -151,6 +151,13 @@ impl Rig {
         Reply { status: parts.status, headers: parts.headers, text }
     }
 
+    /// Opens an answer that streams.
+    pub(super) async fn open(&self, request: Request<Body>) -> axum::body::BodyDataStream {
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer.into_body().into_data_stream()
+    }
+
     /// Sends `body` as it is (none when empty) with the headers given.
     pub(super) async fn call(
         &self,
