@@ -63,6 +63,13 @@ impl Form {
         }
     }
 
+    /// Adds a value.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.values.insert(name, value.to_string());
+        self
+    }
+
     /// Marks one field.
     #[must_use]
     pub fn wrong(mut self, field: &str, message: impl ToString) -> Self {

@@ -3,7 +3,7 @@
 //!
 //! Repository names hold slashes, so what follows a repository in an address comes after `/-/`.
 
-mod delete;
+pub(in crate::web) mod delete;
 mod detail;
 
 use askama::Template;
