@@ -27,4 +27,9 @@ impl Config {
     pub fn registry_host(&self) -> &str {
         self.external_url.split_once("://").map_or(self.external_url.as_str(), |(_, host)| host)
     }
+
+    /// Docker's address for people.
+    pub fn node_address(&self) -> String {
+        self.docker_host.clone().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+    }
 }

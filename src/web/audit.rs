@@ -171,8 +171,7 @@ pub(super) async fn page(shell: Shell, Query(query): Query<AuditQuery>) -> PageR
     };
     let set: Vec<_> = query.pairs().into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let pairs = serde_urlencoded::to_string(set).unwrap_or_default();
-    let frame =
-        shell.frame(Section::Audit, shell.t.get("nav-audit")).await?.json("/api/v1/events");
+    let frame = shell.frame(Section::Audit, shell.t.get("nav-audit")).await?.json("/api/v1/events");
     let export_href = format!("/audit/export?{pairs}");
     shell.render(&AuditPage { frame, query, rows, trouble, pager, export_href })
 }
@@ -188,7 +187,9 @@ pub(super) async fn export(shell: Shell, Query(query): Query<AuditQuery>) -> Pag
     let page = events::list(&shell.services.db, &filter, &request).await?;
     let mut text = String::new();
     for event in &page.items {
-        text.push_str(&serde_json::to_string(event).map_err(|e| Error::internal("writing an event", e))?);
+        text.push_str(
+            &serde_json::to_string(event).map_err(|e| Error::internal("writing an event", e))?,
+        );
         text.push('\n');
     }
     let mut response = text.into_response();

@@ -3,7 +3,9 @@
 //! A page is a template struct beside its handler; `templates/` mirrors this directory. Every
 //! string comes from `locales/`. Pages work without script; `static/app.js` makes them live.
 
+mod applications;
 pub mod assets;
+mod audit;
 mod catalog;
 pub mod cookies;
 mod errors;
@@ -14,9 +16,11 @@ mod image;
 mod login;
 mod me;
 mod members;
+mod nodes;
 mod overview;
 mod projects;
 mod repositories;
+mod rollouts;
 mod search;
 mod session;
 pub mod shell;
@@ -74,6 +78,12 @@ pub fn router() -> Router<Services> {
         .route("/admin/users", get(users::list))
         .route("/admin/users/-/new", get(users::new).post(users::create))
         .route("/admin/users/{name}", post(users::change))
+        .route("/rollouts", get(rollouts::page))
+        .route("/nodes", get(nodes::list))
+        .route("/nodes/{node}", get(nodes::show))
+        .route("/audit", get(audit::page))
+        .route("/audit/export", get(audit::export))
+        .merge(applications::router())
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
 }
@@ -81,7 +91,7 @@ pub fn router() -> Router<Services> {
 /// Who may call each route.
 pub fn access() -> Vec<RouteAccess> {
     let row = |method: Method, path, access| RouteAccess { method, path, access };
-    vec![
+    let mut rows = vec![
         row(Method::GET, "/static/{*path}", Access::Public),
         row(Method::GET, "/login", Access::Public),
         row(Method::POST, "/login", Access::Public),
@@ -188,5 +198,20 @@ pub fn access() -> Vec<RouteAccess> {
             "/admin/users/{name}",
             Access::Platform(Permission(Resource::User, Action::Update)),
         ),
-    ]
+        row(Method::GET, "/rollouts", Access::LoggedIn),
+        row(Method::GET, "/nodes", Access::Platform(Permission(Resource::Node, Action::List))),
+        row(
+            Method::GET,
+            "/nodes/{node}",
+            Access::Platform(Permission(Resource::Node, Action::List)),
+        ),
+        row(Method::GET, "/audit", Access::Platform(Permission(Resource::AuditLog, Action::List))),
+        row(
+            Method::GET,
+            "/audit/export",
+            Access::Platform(Permission(Resource::AuditLog, Action::List)),
+        ),
+    ];
+    rows.extend(applications::access());
+    rows
 }

@@ -197,10 +197,8 @@ pub(super) async fn show(shell: Shell, At(name): At<String>) -> PageResult {
             }
         })
         .collect();
-    let frame = shell
-        .frame(Section::Nodes, &node.name)
-        .await?
-        .crumb("/nodes", shell.t.get("nav-nodes"));
+    let frame =
+        shell.frame(Section::Nodes, &node.name).await?.crumb("/nodes", shell.t.get("nav-nodes"));
     shell.render(&NodePage { frame, row: row_of(&shell.t, &node), node, placed })
 }
 

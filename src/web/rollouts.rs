@@ -81,8 +81,7 @@ fn row_of(t: &Text, deployment: &DeploymentView) -> Row {
 
 fn lists_of(t: &Text, all: &[DeploymentView]) -> Lists {
     let moving = all.iter().filter(|d| is_moving(d)).map(|d| row_of(t, d)).collect();
-    let mut finished: Vec<_> =
-        all.iter().filter(|d| !is_moving(d)).map(|d| row_of(t, d)).collect();
+    let mut finished: Vec<_> = all.iter().filter(|d| !is_moving(d)).map(|d| row_of(t, d)).collect();
     finished.sort_by_key(|row| std::cmp::Reverse(row.at));
     finished.truncate(MOST_FINISHED);
     Lists { t: *t, moving, finished }

@@ -77,9 +77,11 @@ pub(in crate::web) async fn scale(
 ) -> PageResult {
     let app = allowed(&shell, &path, &on.on, Action::Update).await?;
     let scaled = async {
-        let replicas: u32 = form.replicas.trim().parse().map_err(|_| {
-            Error::invalid("replicas", "must be a whole number from 0 to 1000")
-        })?;
+        let replicas: u32 = form
+            .replicas
+            .trim()
+            .parse()
+            .map_err(|_| Error::invalid("replicas", "must be a whole number from 0 to 1000"))?;
         patch(&shell, &app, json!({ "replicas": replicas })).await
     };
     match scaled.await {

@@ -46,8 +46,8 @@ struct ListPage {
     query: String,
     pager: Pager,
     new_href: Option<String>,
-    host: String,
-    project: String,
+    /// How a script makes one.
+    command: String,
     away: Option<String>,
 }
 
@@ -118,8 +118,10 @@ pub(in crate::web) async fn page(
         pager: query.pager(&format!("/p/{name}/a"), &page),
         query: query.q.clone(),
         new_href: may_create.then(|| format!("/p/{name}/a/new")),
-        host: frame.host.clone(),
-        project: name.to_string(),
+        command: format!(
+            "curl -u USER:TOKEN http://{}/api/v1/projects/{name}/applications -H 'Content-Type: application/json' -d '{{\"name\":\"hello\"}}'",
+            frame.host
+        ),
         away,
         frame,
     })

@@ -17,6 +17,10 @@ pub(super) mod settings;
 pub(super) mod show;
 mod spec_form;
 
+use axum::Router;
+use axum::http::Method;
+use axum::routing::{get, post};
+
 use super::frame::{Frame, Section};
 use super::shell::Shell;
 use super::view;
@@ -26,6 +30,74 @@ use crate::base::{
 };
 use crate::catalog::{Application, Project};
 use crate::engine::view::{DeploymentView, ServiceView};
+use crate::http::{Access, RouteAccess, Services};
+
+/// The routes of an application's pages.
+pub(super) fn router() -> Router<Services> {
+    Router::new()
+        .route("/p/{project}/a", get(list::page))
+        .route("/p/{project}/a/new", get(new::page).post(new::submit))
+        .route("/p/{project}/a/{app}", get(show::page))
+        .route("/p/{project}/a/{app}/replicas", get(replicas::list))
+        .route("/p/{project}/a/{app}/replicas/{replica}", get(replicas::show))
+        .route("/p/{project}/a/{app}/logs", get(logs::page))
+        .route("/p/{project}/a/{app}/logs/follow", get(logs::follow))
+        .route("/p/{project}/a/{app}/revisions", get(revisions::list))
+        .route("/p/{project}/a/{app}/config", get(config::page).post(config::save))
+        .route("/p/{project}/a/{app}/services", get(services::page).post(services::save))
+        .route("/p/{project}/a/{app}/services/remove", post(services::remove))
+        .route("/p/{project}/a/{app}/events", get(events::page))
+        .route("/p/{project}/a/{app}/settings", get(settings::page).post(settings::save))
+        .route("/p/{project}/a/{app}/-/rollback", get(revisions::ask_back).post(revisions::go_back))
+        .route("/p/{project}/a/{app}/-/scale", get(actions::ask_scale).post(actions::scale))
+        .route("/p/{project}/a/{app}/-/pause", post(actions::pause))
+        .route("/p/{project}/a/{app}/-/restart", get(actions::ask_restart).post(actions::restart))
+        .route("/p/{project}/a/{app}/-/delete", get(actions::ask_delete).post(actions::delete))
+        .route("/p/{project}/a/{app}/-/remove", get(settings::ask_remove).post(settings::remove))
+}
+
+/// Who may call each of them.
+pub(super) fn access() -> Vec<RouteAccess> {
+    use Action::{Create, Delete, List, Logs, Operate, Update};
+    use Resource::{Application, Deployment, Event, Replica, Service};
+    let rows: [(Method, &'static str, Resource, Action); 28] = [
+        (Method::GET, "/p/{project}/a", Application, List),
+        (Method::GET, "/p/{project}/a/new", Deployment, Create),
+        (Method::POST, "/p/{project}/a/new", Deployment, Create),
+        (Method::GET, "/p/{project}/a/{app}", Application, List),
+        (Method::GET, "/p/{project}/a/{app}/replicas", Replica, List),
+        (Method::GET, "/p/{project}/a/{app}/replicas/{replica}", Replica, List),
+        (Method::GET, "/p/{project}/a/{app}/logs", Replica, Logs),
+        (Method::GET, "/p/{project}/a/{app}/logs/follow", Replica, Logs),
+        (Method::GET, "/p/{project}/a/{app}/revisions", Deployment, List),
+        (Method::GET, "/p/{project}/a/{app}/config", Deployment, Update),
+        (Method::POST, "/p/{project}/a/{app}/config", Deployment, Update),
+        (Method::GET, "/p/{project}/a/{app}/services", Service, List),
+        (Method::POST, "/p/{project}/a/{app}/services", Service, Create),
+        (Method::POST, "/p/{project}/a/{app}/services/remove", Service, Delete),
+        (Method::GET, "/p/{project}/a/{app}/events", Event, List),
+        (Method::GET, "/p/{project}/a/{app}/settings", Application, List),
+        (Method::POST, "/p/{project}/a/{app}/settings", Application, Update),
+        (Method::GET, "/p/{project}/a/{app}/-/rollback", Deployment, Operate),
+        (Method::POST, "/p/{project}/a/{app}/-/rollback", Deployment, Operate),
+        (Method::GET, "/p/{project}/a/{app}/-/scale", Deployment, Update),
+        (Method::POST, "/p/{project}/a/{app}/-/scale", Deployment, Update),
+        (Method::POST, "/p/{project}/a/{app}/-/pause", Deployment, Update),
+        (Method::GET, "/p/{project}/a/{app}/-/restart", Deployment, Operate),
+        (Method::POST, "/p/{project}/a/{app}/-/restart", Deployment, Operate),
+        (Method::GET, "/p/{project}/a/{app}/-/delete", Deployment, Delete),
+        (Method::POST, "/p/{project}/a/{app}/-/delete", Deployment, Delete),
+        (Method::GET, "/p/{project}/a/{app}/-/remove", Application, Delete),
+        (Method::POST, "/p/{project}/a/{app}/-/remove", Application, Delete),
+    ];
+    rows.into_iter()
+        .map(|(method, path, resource, action)| RouteAccess {
+            method,
+            path,
+            access: Access::Project(Permission(resource, action)),
+        })
+        .collect()
+}
 
 /// Deployments of one application that are looked at.
 const MOST_DEPLOYMENTS: u32 = 200;
@@ -196,14 +268,12 @@ pub(super) struct Head {
     pub may_configure: bool,
     /// Why actions are barred, naming the role that may.
     pub barred: String,
-    pub logs_href: String,
     pub scale_href: String,
     pub deploy_href: String,
     pub deployed: bool,
     pub paused: bool,
     pub pause_href: String,
     pub restart_href: String,
-    pub csrf: String,
 }
 
 /// One tab.
@@ -307,7 +377,6 @@ impl Head {
             may_operate: app.may(shell, Resource::Deployment, Action::Operate),
             may_configure,
             barred: shell.t.get("barred-developer"),
-            logs_href: app.link("/logs"),
             scale_href: app.link("/-/scale"),
             deploy_href: if current.is_some() {
                 app.link("/config")
@@ -318,7 +387,6 @@ impl Head {
             paused: current.is_some_and(|d| d.spec.paused),
             pause_href: app.link("/-/pause"),
             restart_href: app.link("/-/restart"),
-            csrf: shell.csrf().to_owned(),
         }
     }
 }

@@ -131,7 +131,9 @@ async fn deploy(shell: &Shell, project: &Project, form: &NewForm) -> Result<Stri
         .map_err(|error: Error| Error::invalid("environment", error.public_message()))?;
     let team = match form.team.trim() {
         "" => None,
-        team => Some(team.parse().map_err(|error: Error| Error::invalid("team", error.public_message()))?),
+        team => Some(
+            team.parse().map_err(|error: Error| Error::invalid("team", error.public_message()))?,
+        ),
     };
     let node_port = match form.node_port.trim() {
         "" => None,
@@ -177,13 +179,15 @@ async fn deploy(shell: &Shell, project: &Project, form: &NewForm) -> Result<Stri
                 protocol: PortProtocol::default(),
             }],
         };
-        engine.apply_service(&shell.actor, &environment, &service, spec).await.map_err(|error| {
-            // The deployment exists by now; the page says what is left to do.
-            match error.kind() {
-                ErrorKind::Conflict => Error::invalid("node_port", error.public_message()),
-                _ => error,
-            }
-        })?;
+        engine.apply_service(&shell.actor, &environment, &service, spec).await.map_err(
+            |error| {
+                // The deployment exists by now; the page says what is left to do.
+                match error.kind() {
+                    ErrorKind::Conflict => Error::invalid("node_port", error.public_message()),
+                    _ => error,
+                }
+            },
+        )?;
     }
     Ok(super::href_of(&applied.view))
 }
@@ -205,7 +209,10 @@ pub(in crate::web) async fn submit(
                 .with("environment", &form.environment)
                 .with("node_port", &form.node_port)
                 .refused(&shell.t, at_fields(error))?;
-            shell.render_as(StatusCode::UNPROCESSABLE_ENTITY, &page_of(&shell, &project, filled).await?)
+            shell.render_as(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &page_of(&shell, &project, filled).await?,
+            )
         }
     }
 }

@@ -124,7 +124,12 @@ pub(in crate::web) async fn list(
             let link = app.link("/revisions");
             let glue = if link.contains('?') { '&' } else { '?' };
             let changes = difference(find(from)?, find(to)?);
-            Some(Difference { from, to, changes, swap_href: format!("{link}{glue}compare={to}...{from}") })
+            Some(Difference {
+                from,
+                to,
+                changes,
+                swap_href: format!("{link}{glue}compare={to}...{from}"),
+            })
         }
     };
     let services = services_of(&shell, deployment).await?;
@@ -181,9 +186,8 @@ async fn back_page(shell: &Shell, app: &App, to: i64, form: Form) -> Result<Back
     let revisions = shell.services.engine.revisions(&shell.actor, &environment, &name).await?;
     let find = |number: i64| revisions.iter().find(|revision| revision.number == number);
     let target = find(to).ok_or_else(|| Error::not_found("revision", to))?;
-    let changes = find(deployment.revision)
-        .map(|current| difference(current, target))
-        .unwrap_or_default();
+    let changes =
+        find(deployment.revision).map(|current| difference(current, target)).unwrap_or_default();
     let heading = shell.t.fmt("rollback-title").n("to", to).a("name", &deployment.name).to_string();
     Ok(BackPage {
         frame: app.frame(shell, shell.t.get("roll-back"), false).await?,

@@ -45,7 +45,6 @@ pub(in crate::web) struct Hero {
     pub waiting_for: String,
     pub failure: Option<RolloutFailure>,
     pub back_to: Option<(i64, String)>,
-    pub may_operate: bool,
     pub endpoints: Vec<EndpointView>,
     pub logs_href: String,
     pub paused: bool,
@@ -171,7 +170,7 @@ fn cell_of(replica: &ReplicaView, current: i64) -> CellKind {
 }
 
 /// `data-s` and the word of a replica's state.
-pub(super) fn state_of(t: &Text, replica: &ReplicaView) -> (&'static str, String) {
+pub(in crate::web) fn state_of(t: &Text, replica: &ReplicaView) -> (&'static str, String) {
     let (kind, key) = match replica.phase {
         ReplicaPhase::Pending => ("hold", "replica-pending"),
         ReplicaPhase::Starting => ("prog", "replica-starting"),
@@ -253,11 +252,7 @@ fn steps_of(t: &Text, deployment: &DeploymentView, seen: &Observed) -> Vec<Step>
         (false, false) => "",
     };
     vec![
-        Step {
-            label: t.get("step-admitted"),
-            note: t.get("step-admitted-note"),
-            state: "done",
-        },
+        Step { label: t.get("step-admitted"), note: t.get("step-admitted-note"), state: "done" },
         Step {
             label: t.get("step-placed"),
             note: t.fmt("step-placed-note").n("n", placed).n("of", fresh.len()).to_string(),
@@ -290,14 +285,15 @@ impl Hero {
         });
         // A failed rollout stays on top until a later one succeeds: the evidence must not vanish
         // with the automatic undo.
-        let failed = seen.revisions.iter().max_by_key(|revision| revision.number).and_then(|last| {
-            let failed = seen
-                .revisions
-                .iter()
-                .filter(|r| r.outcome == RevisionOutcome::Failed)
-                .max_by_key(|r| r.number)?;
-            (last.number - failed.number <= 1).then_some(failed)
-        });
+        let failed =
+            seen.revisions.iter().max_by_key(|revision| revision.number).and_then(|last| {
+                let failed = seen
+                    .revisions
+                    .iter()
+                    .filter(|r| r.outcome == RevisionOutcome::Failed)
+                    .max_by_key(|r| r.number)?;
+                (last.number - failed.number <= 1).then_some(failed)
+            });
         let previous = rollout.and_then(|r| r.previous);
         let state = match (rolling, failed) {
             (true, _) => "rolling",
@@ -344,9 +340,8 @@ impl Hero {
                 None => t.fmt("hero-elapsed-only").a("span", t.span(seconds)).to_string(),
             }
         });
-        let count = |kind| {
-            seen.replicas.iter().filter(|r| cell_of(r, deployment.revision) == kind).count()
-        };
+        let count =
+            |kind| seen.replicas.iter().filter(|r| cell_of(r, deployment.revision) == kind).count();
         let key = [
             ("", "key-new", CellKind::New),
             ("start", "key-starting", CellKind::Starting),
@@ -382,7 +377,6 @@ impl Hero {
             },
             failure: failed.filter(|_| state == "failed").and_then(|f| f.failure.clone()),
             back_to,
-            may_operate,
             endpoints: seen.endpoints.clone(),
             logs_href: if app.may(shell, Resource::Replica, Action::Logs) {
                 app.link("/logs")
@@ -578,4 +572,3 @@ pub(in crate::web) struct Pill {
     pub word: String,
 }
 impl askama::filters::HtmlSafe for Pill {}
-

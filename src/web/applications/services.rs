@@ -51,6 +51,13 @@ struct ServicesPage {
     remove_href: String,
 }
 
+impl ServicesPage {
+    /// The address of a port of the gateway.
+    fn url(&self, port: &u16) -> String {
+        format!("http://{}:{port}", self.host)
+    }
+}
+
 async fn page_of(shell: &Shell, app: &App, form: Form) -> Result<ServicesPage> {
     let deployment = app.deployment()?;
     let services = services_of(shell, deployment).await?;
@@ -100,14 +107,17 @@ pub(in crate::web) async fn page(
         .and_then(|container| container.ports.first())
         .map(|port| port.container_port.to_string())
         .unwrap_or_default();
-    let form = Form::of([("name", deployment.name.as_str()), ("port", "80"), ("target_port", &target)]);
+    let form =
+        Form::of([("name", deployment.name.as_str()), ("port", "80"), ("target_port", &target)]);
     shell.render(&page_of(&shell, &app, form).await?)
 }
 
 fn port(field: &str, text: &str) -> Result<Option<u16>> {
     match text.trim() {
         "" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| Error::invalid(field, "must be a port, 1 to 65535")),
+        text => {
+            text.parse().map(Some).map_err(|_| Error::invalid(field, "must be a port, 1 to 65535"))
+        }
     }
 }
 

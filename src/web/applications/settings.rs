@@ -63,9 +63,7 @@ impl SettingsForm {
     fn change(&self) -> Result<ApplicationChange> {
         let optional = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let team = optional(&self.team)
-            .map(|team| {
-                team.parse().map_err(|e: Error| Error::invalid("team", e.public_message()))
-            })
+            .map(|team| team.parse().map_err(|e: Error| Error::invalid("team", e.public_message())))
             .transpose()?;
         let links = self
             .links

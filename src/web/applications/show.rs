@@ -30,7 +30,6 @@ struct Live {
     feed: EventFeed,
     timeline: Timeline,
     facts: Vec<Fact>,
-    config_href: String,
     json_href: String,
 }
 
@@ -120,7 +119,11 @@ fn facts_of(t: &Text, deployment: &DeploymentView) -> Vec<Fact> {
     facts
 }
 
-async fn live_of(shell: &Shell, app: &App, deployment: &DeploymentView) -> Result<(Live, Observed)> {
+async fn live_of(
+    shell: &Shell,
+    app: &App,
+    deployment: &DeploymentView,
+) -> Result<(Live, Observed)> {
     let seen = Observed::load(shell, deployment).await?;
     let (kind, word) = super::phase_of(shell, deployment);
     let live = Live {
@@ -130,7 +133,6 @@ async fn live_of(shell: &Shell, app: &App, deployment: &DeploymentView) -> Resul
         feed: EventFeed::load(shell, app, deployment, 10).await?,
         timeline: Timeline::of(shell, app, deployment, &seen.revisions),
         facts: facts_of(&shell.t, deployment),
-        config_href: app.link("/config"),
         json_href: json_href(deployment),
     };
     Ok((live, seen))

@@ -86,9 +86,9 @@ fn env_of(text: &str) -> Result<Vec<Value>> {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| {
-            let (name, value) = line
-                .split_once('=')
-                .ok_or_else(|| Error::invalid("env", format!("\"{line}\" lacks \"=\"; write NAME=value")))?;
+            let (name, value) = line.split_once('=').ok_or_else(|| {
+                Error::invalid("env", format!("\"{line}\" lacks \"=\"; write NAME=value"))
+            })?;
             Ok(json!({ "name": name.trim(), "value": value }))
         })
         .collect()
@@ -122,7 +122,9 @@ impl SpecForm {
         Self {
             image: text(container.map(|c| c.image.clone())),
             replicas: spec.replicas.to_string(),
-            port: text(container.and_then(|c| c.ports.first()).map(|p| p.container_port.to_string())),
+            port: text(
+                container.and_then(|c| c.ports.first()).map(|p| p.container_port.to_string()),
+            ),
             probe: match probe {
                 Some(probe) if probe.http_get.is_some() => "http",
                 Some(probe) if probe.tcp_socket.is_some() => "tcp",
@@ -152,7 +154,8 @@ impl SpecForm {
 
     /// The specification, laid over `base`: what the form does not show stays as it is.
     pub(super) fn over(&self, mut base: Value, name: &str) -> Result<DeploymentSpec> {
-        let port = (!self.port.trim().is_empty()).then(|| number("port", &self.port)).transpose()?;
+        let port =
+            (!self.port.trim().is_empty()).then(|| number("port", &self.port)).transpose()?;
         let mut container = base
             .pointer("/template/containers/0")
             .and_then(Value::as_object)
@@ -174,8 +177,7 @@ impl SpecForm {
             base["strategy"] = json!({ "type": self.strategy });
         }
         base["template"]["containers"] = json!([container]);
-        serde_json::from_value(base)
-            .map_err(|error| Error::invalid("", error.to_string()))
+        serde_json::from_value(base).map_err(|error| Error::invalid("", error.to_string()))
     }
 
     fn put_ports(&self, container: &mut Map<String, Value>, port: Option<&Value>) {
@@ -217,9 +219,13 @@ impl SpecForm {
             .unwrap_or_else(Map::new);
         match self.probe.as_str() {
             "http" => {
-                let path = if self.probe_path.trim().is_empty() { "/" } else { self.probe_path.trim() };
-                let mut http =
-                    probe.get("httpGet").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
+                let path =
+                    if self.probe_path.trim().is_empty() { "/" } else { self.probe_path.trim() };
+                let mut http = probe
+                    .get("httpGet")
+                    .and_then(Value::as_object)
+                    .cloned()
+                    .unwrap_or_else(Map::new);
                 http.insert("path".to_owned(), json!(path));
                 http.insert("port".to_owned(), need_port()?);
                 probe.retain(|key, _| key != "tcpSocket" && key != "exec");

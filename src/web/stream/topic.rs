@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Rendered;
-use crate::base::{Error, ProjectName, RepositoryName, Result};
+use crate::base::{DeploymentName, EnvironmentName, Error, ProjectName, RepositoryName, Result};
 use crate::events::Event;
 use crate::web::shell::Shell;
 
@@ -19,6 +19,12 @@ pub enum Topic {
     Repositories(ProjectName),
     /// The tags of a repository.
     Repository(RepositoryName),
+    /// A deployment: its rollout, replicas, events and revisions.
+    Deployment(EnvironmentName, DeploymentName),
+    /// All rollouts.
+    Rollouts,
+    /// The nodes.
+    Nodes,
 }
 
 impl fmt::Display for Topic {
@@ -29,6 +35,9 @@ impl fmt::Display for Topic {
             Self::Project(name) => write!(f, "project:{name}"),
             Self::Repositories(name) => write!(f, "repositories:{name}"),
             Self::Repository(name) => write!(f, "repository:{name}"),
+            Self::Deployment(environment, name) => write!(f, "deployment:{environment}/{name}"),
+            Self::Rollouts => f.write_str("rollouts"),
+            Self::Nodes => f.write_str("nodes"),
         }
     }
 }
@@ -44,6 +53,12 @@ impl FromStr for Topic {
             "project" => Ok(Self::Project(name.parse()?)),
             "repositories" => Ok(Self::Repositories(name.parse()?)),
             "repository" => Ok(Self::Repository(name.parse()?)),
+            "deployment" => {
+                let (environment, name) = name.split_once('/').unwrap_or((name, ""));
+                Ok(Self::Deployment(environment.parse()?, name.parse()?))
+            }
+            "rollouts" => Ok(Self::Rollouts),
+            "nodes" => Ok(Self::Nodes),
             _ => Err(Error::invalid("topics", "names a topic that does not exist")),
         }
     }
@@ -69,6 +84,10 @@ impl Topic {
             Self::Repositories(_) | Self::Repository(_) => {
                 starts(&["tag.", "manifest.", "repository.", "upload.", "image.", "blob."])
             }
+            Self::Deployment(..) | Self::Rollouts | Self::Nodes => {
+                event.deployment_id.is_some()
+                    || starts(&["deployment.", "replica.", "rollout.", "service.", "node."])
+            }
         }
     }
 
@@ -80,6 +99,11 @@ impl Topic {
             Self::Project(name) => Ok((crate::web::projects::fragments(shell, name).await?, false)),
             Self::Repositories(name) => crate::web::repositories::fragments(shell, name).await,
             Self::Repository(name) => crate::web::image::fragments(shell, name).await,
+            Self::Deployment(environment, name) => {
+                crate::web::applications::rollout::fragments(shell, environment, name).await
+            }
+            Self::Rollouts => crate::web::rollouts::fragments(shell).await,
+            Self::Nodes => Ok((crate::web::nodes::fragments(shell).await?, false)),
         }
     }
 }

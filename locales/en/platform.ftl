@@ -1,0 +1,33 @@
+# Messages of the pages, English: rollouts, nodes, audit log.
+
+rollouts-none = Nothing is rolling out.
+rollouts-finished = Finished
+nodes-packing = What runs where
+nodes-none = No node yet
+nodes-none-text = A node is a Docker Engine. This server looks for one at { $address }; install Docker or set DOCKER_HOST, and it appears here by itself.
+node-ready = Ready
+node-cpu = CPU requested
+node-memory = Memory requested
+node-of = { $part } of { $whole }
+node-version = Docker Engine
+node-heartbeat = Heard from
+node-address = Address
+audit-actor = Who
+audit-action = Action
+audit-action-hint = Action, e.g. deployment.
+audit-target = Target name
+audit-any = Any outcome
+audit-from = From day
+audit-to = To day
+audit-clear = Clear
+audit-export = Export JSON lines
+audit-none = No entry matches. Loosen the filter.
+audit-nobody = nobody
+audit-time = Time
+audit-outcome = Outcome
+audit-channel = Channel
+audit-address = Address
+audit-detail = Detail
+outcome-success = success
+outcome-failure = failure
+outcome-denied = denied

@@ -1,0 +1,33 @@
+# Messages of the pages, Chinese: rollouts, nodes, audit log.
+
+rollouts-none = 没有正在进行的发布。
+rollouts-finished = 已结束
+nodes-packing = 各节点运行的内容
+nodes-none = 还没有节点
+nodes-none-text = 节点就是一个 Docker Engine。此服务器在 { $address } 寻找它；安装 Docker 或设置 DOCKER_HOST，它会自动出现。
+node-ready = 就绪
+node-cpu = CPU 申请
+node-memory = 内存申请
+node-of = { $whole } 中的 { $part }
+node-version = Docker Engine
+node-heartbeat = 最近心跳
+node-address = 地址
+audit-actor = 谁
+audit-action = 操作
+audit-action-hint = 操作，例如 deployment.
+audit-target = 对象名称
+audit-any = 任意结果
+audit-from = 从
+audit-to = 到
+audit-clear = 清除
+audit-export = 导出 JSON 行
+audit-none = 没有匹配的记录，请放宽筛选条件。
+audit-nobody = 匿名
+audit-time = 时间
+audit-outcome = 结果
+audit-channel = 通道
+audit-address = 地址
+audit-detail = 详情
+outcome-success = 成功
+outcome-failure = 失败
+outcome-denied = 拒绝
