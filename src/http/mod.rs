@@ -5,9 +5,14 @@ pub mod caller;
 pub mod etag;
 pub mod idempotency;
 pub mod json;
+pub mod layers;
+pub mod limits;
+mod paced;
 pub mod problem;
 pub mod query;
+pub mod serve;
 pub mod services;
+pub mod tls;
 
 pub use access::{Access, RouteAccess};
 pub use services::Services;
