@@ -1,7 +1,9 @@
-//! Configuration: flags and environment, checked at once, all faults reported together.
+//! Configuration: what `portolan serve` runs with, checked at once, all faults reported together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+use crate::base::Secret;
 
 /// What `portolan serve` runs with.
 #[derive(Debug, Clone)]
@@ -19,7 +21,20 @@ pub struct Config {
     /// Docker's address; `None`: the default socket.
     pub docker_host: Option<String>,
     /// Address service ports are opened on.
-    pub gateway_address: std::net::IpAddr,
+    pub gateway_address: IpAddr,
+}
+
+/// What only the start needs and nothing keeps.
+#[derive(Debug)]
+pub struct Start {
+    /// Password of the first admin; `None`: made up and printed.
+    pub admin_password: Option<Secret>,
+    /// Certificate chain and key of the HTTPS listener; `None`: self-signed.
+    pub tls_files: Option<(PathBuf, PathBuf)>,
+    /// Bearer token that may read `/metrics`; `None`: only those who may read system data.
+    pub metrics_token: Option<Secret>,
+    /// Connections of one address.
+    pub connections_per_address: usize,
 }
 
 impl Config {
@@ -28,8 +43,35 @@ impl Config {
         self.external_url.split_once("://").map_or(self.external_url.as_str(), |(_, host)| host)
     }
 
+    /// Whether browsers reach the portal over HTTPS.
+    pub fn is_secure(&self) -> bool {
+        self.external_url.starts_with("https://")
+    }
+
     /// Docker's address for people.
     pub fn node_address(&self) -> String {
         self.docker_host.clone().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+    }
+
+    /// Every fault of the configuration, in words that name the setting.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        match self.external_url.split_once("://") {
+            Some(("http" | "https", host))
+                if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '"']) => {}
+            _ => faults.push(format!(
+                "PORTOLAN_EXTERNAL_URL is \"{}\"; write it as http://HOST[:PORT] or https://HOST[:PORT], without a path",
+                self.external_url
+            )),
+        }
+        if self.listen == self.tls_listen && self.listen.port() != 0 {
+            faults.push("--listen and --tls-listen are the same address; give them different ports".to_owned());
+        }
+        if let Some(docker) = &self.docker_host
+            && !["unix://", "tcp://", "http://"].iter().any(|scheme| docker.starts_with(scheme))
+        {
+            faults.push(format!("DOCKER_HOST is \"{docker}\"; it must start with unix:// or tcp://"));
+        }
+        faults
     }
 }

@@ -85,6 +85,11 @@ impl BlobStore {
         self.root.join("sha256").join(shard).join(rest)
     }
 
+    /// A file of this process's own, to find out whether the disk takes writes.
+    pub(crate) fn probe_path(&self) -> PathBuf {
+        self.root.join(format!("probe-{}", std::process::id()))
+    }
+
     fn upload_path(&self, id: UploadId) -> PathBuf {
         self.root.join("uploads").join(id.to_string())
     }

@@ -15,6 +15,7 @@ mod access;
 mod blob;
 mod blob_store;
 mod cache;
+pub mod check;
 mod collect;
 mod config;
 mod document;

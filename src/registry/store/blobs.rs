@@ -338,3 +338,37 @@ pub(in crate::registry) async fn without_row(
     .fetch_all(conn)
     .await
 }
+
+/// Blobs with their sizes by digest, after `after`.
+pub(in crate::registry) async fn list(
+    conn: &mut PgConnection,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(Digest, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select digest as "digest: Digest", size from blobs
+           where digest > $1 order by digest limit $2"#,
+        after,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.digest, row.size)).collect())
+}
+
+/// The repositories a blob is visible in; `None` when the blob is gone.
+pub(in crate::registry) async fn linked_from(
+    conn: &mut PgConnection,
+    digest: &Digest,
+) -> Result<Option<Vec<String>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select array(select r.name from repository_blobs rb
+                        join repositories r on r.id = rb.repository_id
+                        where rb.blob_digest = b.digest
+                        order by r.name limit 20) as "names!"
+           from blobs b where b.digest = $1"#,
+        digest.to_string(),
+    )
+    .fetch_optional(conn)
+    .await
+}
