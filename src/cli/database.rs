@@ -1,13 +1,12 @@
 //! Which database a command works on: an external one, or the one in the data directory.
 
 use std::path::PathBuf;
-use std::str::FromStr as _;
 
 use clap::Args;
 
 
 use crate::app::DataDir;
-use crate::base::{Error, Result};
+use crate::base::Result;
 use crate::db::embedded::EmbeddedPostgres;
 use crate::db::{Db, PoolLimits};
 
@@ -36,30 +35,22 @@ impl Place {
 
     /// Opens and migrates the database.
     pub(super) async fn open(&self, data: &DataDir) -> Result<Opened> {
-        let (options, embedded) = match &self.database_url {
-            Some(url) => {
-                let options = PgConnectOptions::from_str(url).map_err(|e| {
-                    Error::invalid("DATABASE_URL", "is not a PostgreSQL URL; write postgres://USER:PASSWORD@HOST/DATABASE")
-                        .with_source(e)
-                })?;
-                (options, None)
-            }
-            None => {
-                let embedded = EmbeddedPostgres::start(data.path()).await?;
-                (embedded.options(), Some(embedded))
-            }
-        };
+        let limits = PoolLimits::default();
+        if let Some(url) = self.database_url.as_deref().filter(|url| !url.is_empty()) {
+            let db = Db::connect_url(url, limits).await?;
+            db.migrate().await?;
+            return Ok(Opened { db, embedded: None });
+        }
+        let embedded = EmbeddedPostgres::start(data.path()).await?;
         let opened = async {
-            let db = Db::connect(options, PoolLimits::default()).await?;
+            let db = Db::connect(embedded.options(), limits).await?;
             db.migrate().await?;
             Ok(db)
         };
         match opened.await {
-            Ok(db) => Ok(Opened { db, embedded }),
+            Ok(db) => Ok(Opened { db, embedded: Some(embedded) }),
             Err(error) => {
-                if let Some(embedded) = embedded {
-                    embedded.stop().await;
-                }
+                embedded.stop().await;
                 Err(error)
             }
         }

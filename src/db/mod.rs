@@ -63,6 +63,17 @@ impl Db {
         Ok(Self { pool, changed: Arc::new(watch::channel(0).0) })
     }
 
+    /// The same for `postgres://…`. A broken URL is `Invalid`, and its password is not repeated.
+    pub async fn connect_url(url: &str, limits: PoolLimits) -> Result<Self> {
+        let options = url.parse::<PgConnectOptions>().map_err(|_| {
+            Error::invalid(
+                "DATABASE_URL",
+                "is not a PostgreSQL URL; write postgres://USER:PASSWORD@HOST/DATABASE",
+            )
+        })?;
+        Self::connect(options, limits).await
+    }
+
     /// Applies the migrations that are missing. Safe to run by several instances at once.
     pub async fn migrate(&self) -> Result<()> {
         sqlx::migrate!()
