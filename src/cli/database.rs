@@ -50,7 +50,7 @@ impl Place {
         match opened.await {
             Ok(db) => Ok(Opened { db, embedded: Some(embedded) }),
             Err(error) => {
-                embedded.stop().await;
+                stop(embedded).await;
                 Err(error)
             }
         }
@@ -62,7 +62,14 @@ impl Opened {
     pub(super) async fn close(self) {
         self.db.close().await;
         if let Some(embedded) = self.embedded {
-            embedded.stop().await;
+            stop(embedded).await;
         }
+    }
+}
+
+/// A PostgreSQL that does not stop in order is found and taken over by the next start.
+async fn stop(embedded: EmbeddedPostgres) {
+    if let Err(error) = embedded.stop().await {
+        tracing::warn!(error = %error.chain(), "the embedded PostgreSQL did not stop in order");
     }
 }
