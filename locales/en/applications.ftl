@@ -252,6 +252,7 @@ col-replica = Replica
 col-in-flight = In flight
 col-node = Node
 col-revision = Revision
+col-started = Started
 col-restarts = Restarts
 col-actions = Actions
 col-team = Team

@@ -237,6 +237,7 @@ col-replica = 副本
 col-in-flight = 进行中
 col-node = 节点
 col-revision = 修订
+col-started = 启动时间
 col-restarts = 重启次数
 col-actions = 操作
 col-team = 团队

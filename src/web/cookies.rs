@@ -67,7 +67,7 @@ impl Flash {
     /// The sentence. Only keys that start with `flash-` are shown, because the cookie is the
     /// browser's word.
     pub fn text(&self, t: &Text) -> Option<String> {
-        (self.key.starts_with("flash-") && t.try_get(&self.key).is_some())
+        (self.key.starts_with("flash-") && t.has(&self.key))
             .then(|| t.fmt(&self.key).a("name", &self.name).to_string())
     }
 

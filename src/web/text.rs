@@ -151,7 +151,12 @@ impl Text {
         self.get(if *first.borrow() { one } else { other })
     }
 
-    /// The message `key`, if there is one.
+    /// Whether there is a message `key`.
+    pub fn has(&self, key: impl AsRef<str>) -> bool {
+        bundle(self.locale).has_message(key.as_ref())
+    }
+
+    /// The message `key`, if there is one. It must take no arguments.
     pub fn try_get(&self, key: impl AsRef<str>) -> Option<String> {
         lookup(self.locale, key.as_ref(), Some(&FluentArgs::new()))
     }

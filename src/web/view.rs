@@ -232,10 +232,12 @@ impl FeedRow {
     /// written.
     pub fn of(t: &Text, event: &Event) -> Self {
         let key = format!("event-{}", event.action.replace(['.', '_'], "-"));
-        let text = if event.outcome == "success" && t.try_get(&key).is_some() {
+        let text = if event.outcome == "success" && t.has(&key) {
             t.fmt(&key).a("target", &event.target_name).to_string()
         } else {
-            event.message.clone()
+            // The actor stands in front of the sentence already.
+            let actor = format!("{} ", event.actor_name);
+            event.message.strip_prefix(&actor).unwrap_or(&event.message).to_owned()
         };
         Self {
             at: event.created_at,

@@ -445,7 +445,18 @@ impl EventFeed {
         } else {
             Vec::new()
         };
-        let rows = page.iter().map(|event| FeedRow::of(&shell.t, event)).collect();
+        // The page says which deployment it is about; its sentences need not repeat it.
+        let name = format!("{}: ", key(deployment));
+        let rows = page
+            .iter()
+            .map(|event| {
+                let mut row = FeedRow::of(&shell.t, event);
+                if let Some(rest) = row.text.strip_prefix(&name) {
+                    row.text = rest.to_owned();
+                }
+                row
+            })
+            .collect();
         Ok(Self { t: shell.t, rows, href: app.link("/events") })
     }
 }
