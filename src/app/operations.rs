@@ -63,7 +63,7 @@ async fn metrics(
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
-        if require_platform(&caller.0, Permission(Resource::System, Action::Read)).is_err() {
+        if require_platform(&caller.actor, Permission(Resource::System, Action::Read)).is_err() {
             return StatusCode::FORBIDDEN.into_response();
         }
     }
