@@ -65,12 +65,16 @@ impl Config {
             )),
         }
         if self.listen == self.tls_listen && self.listen.port() != 0 {
-            faults.push("--listen and --tls-listen are the same address; give them different ports".to_owned());
+            faults.push(
+                "--listen and --tls-listen are the same address; give them different ports"
+                    .to_owned(),
+            );
         }
         if let Some(docker) = &self.docker_host
             && !["unix://", "tcp://", "http://"].iter().any(|scheme| docker.starts_with(scheme))
         {
-            faults.push(format!("DOCKER_HOST is \"{docker}\"; it must start with unix:// or tcp://"));
+            faults
+                .push(format!("DOCKER_HOST is \"{docker}\"; it must start with unix:// or tcp://"));
         }
         faults
     }

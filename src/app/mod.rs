@@ -41,7 +41,8 @@ impl DataDir {
             ))
             .with_source(e)
         })?;
-        let path = path.canonicalize().map_err(|e| Error::internal("reading the data directory", e))?;
+        let path =
+            path.canonicalize().map_err(|e| Error::internal("reading the data directory", e))?;
         Ok(Self(path))
     }
 
@@ -138,11 +139,8 @@ pub async fn build(
     let catalog = Catalog::new(db.clone(), clock.clone());
     let registry = Registry::open(db.clone(), clock.clone(), catalog.clone(), data.blobs()).await?;
     let seal = accounts.installation_secret("container-seal").await?;
-    let runtime = DockerRuntime::new(
-        config.docker_host.as_deref(),
-        config.registry_host().to_owned(),
-        seal,
-    )?;
+    let runtime =
+        DockerRuntime::new(config.docker_host.as_deref(), config.registry_host().to_owned(), seal)?;
     let engine = Engine::new(engine::Parts {
         db: db.clone(),
         clock: clock.clone(),

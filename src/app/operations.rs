@@ -23,15 +23,12 @@ pub(super) struct Operations {
 
 pub(super) fn router(operations: Operations) -> Router<Services> {
     let operations = Arc::new(operations);
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route(
-            "/metrics",
-            get(move |state: State<Services>, headers: HeaderMap, request: axum::extract::Request| {
-                metrics(operations.clone(), state, headers, request)
-            }),
-        )
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route(
+        "/metrics",
+        get(move |state: State<Services>, headers: HeaderMap, request: axum::extract::Request| {
+            metrics(operations.clone(), state, headers, request)
+        }),
+    )
 }
 
 /// Says which dependency is missing, but nothing about tenants: anybody may ask. Docker is not

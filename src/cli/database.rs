@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-
 use crate::app::DataDir;
 use crate::base::Result;
 use crate::db::embedded::EmbeddedPostgres;

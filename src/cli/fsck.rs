@@ -22,7 +22,8 @@ impl Fsck {
         let data = self.place.data()?;
         let opened = self.place.open(&data).await?;
         let checked =
-            async { super::gc::registry(&self.place, &opened).await?.check(self.quick).await }.await;
+            async { super::gc::registry(&self.place, &opened).await?.check(self.quick).await }
+                .await;
         opened.close().await;
         let checked = checked?;
         let mut out = std::io::stdout().lock();

@@ -6,5 +6,6 @@ use crate::base::{Error, Result};
 
 pub(super) fn run() -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", crate::api::openapi()).map_err(|e| Error::internal("writing the description", e))
+    writeln!(out, "{}", crate::api::openapi())
+        .map_err(|e| Error::internal("writing the description", e))
 }

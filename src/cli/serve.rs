@@ -29,7 +29,12 @@ pub(super) struct Serve {
     #[arg(long, env = "PORTOLAN_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Address of the HTTPS listener.
-    #[arg(long, env = "PORTOLAN_TLS_LISTEN", default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "PORTOLAN_TLS_LISTEN",
+        default_value = "127.0.0.1:8443",
+        value_name = "ADDRESS"
+    )]
     tls_listen: SocketAddr,
     /// Certificate chain of the HTTPS listener, PEM; without it a self-signed one.
     #[arg(long, env = "PORTOLAN_TLS_CERTIFICATE", requires = "tls_key", value_name = "FILE")]
@@ -167,7 +172,9 @@ fn lock(data: &DataDir) -> Result<File> {
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|e| {
-        Error::unavailable(format!("cannot listen on {address}: {e}; choose another address with {flag}"))
+        Error::unavailable(format!(
+            "cannot listen on {address}: {e}; choose another address with {flag}"
+        ))
     })
 }
 

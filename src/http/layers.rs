@@ -81,7 +81,9 @@ async fn observe(mut request: Request, next: Next, clock: std::sync::Arc<dyn Clo
 
 fn count(method: &Method, route: &str, status: StatusCode, took: Duration) {
     let method = match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known.to_owned(),
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => {
+            known.to_owned()
+        }
         _ => "other".to_owned(),
     };
     let class = format!("{}xx", status.as_u16() / 100);
@@ -103,7 +105,8 @@ async fn honest(request: Request, next: Next) -> Response {
     };
     let two_lengths = headers.contains_key(header::TRANSFER_ENCODING)
         && headers.contains_key(header::CONTENT_LENGTH);
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let bytes: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let head = bytes + request.uri().path_and_query().map_or(0, |p| p.as_str().len());
     if head > HEAD_BYTES {
         return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too large\n");

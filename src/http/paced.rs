@@ -24,7 +24,11 @@ impl<S> Paced<S> {
         Self { stream, most, alarm: Box::pin(sleep(most)), waits: false }
     }
 
-    fn watched<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watched<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.waits = false;
             return poll;

@@ -58,12 +58,14 @@ pub fn self_signed(dir: &Path, names: &[String], now: Timestamp) -> Result<TlsAc
 }
 
 fn is_fresh(certificate: &Path) -> bool {
-    let age = fs::metadata(certificate).and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
+    let age =
+        fs::metadata(certificate).and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
     age.is_some_and(|age| age.as_secs() < (SERVER_DAYS as u64 - RENEW_DAYS) * 86_400)
 }
 
 fn make(dir: &Path, files: &Files, names: &[String], now: Timestamp) -> Result<()> {
-    let failed = |error: &dyn std::fmt::Display| Error::internal("making a certificate", error.to_string());
+    let failed =
+        |error: &dyn std::fmt::Display| Error::internal("making a certificate", error.to_string());
     fs::create_dir_all(dir).map_err(|e| failed(&e))?;
     let (ca_file, ca_key_file) = (dir.join("ca.pem"), dir.join("ca.key"));
     if !ca_key_file.exists() {
@@ -110,7 +112,8 @@ fn span(now: Timestamp, days: i64) -> (time::OffsetDateTime, time::OffsetDateTim
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let temporary = path.with_extension("new");
-    let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+    let mut file =
+        fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)

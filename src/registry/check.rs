@@ -51,8 +51,7 @@ impl Registry {
         let mut checked = Checked::default();
         let mut after = String::new();
         loop {
-            let rows =
-                store::blobs::list(&mut *self.db.read().await?, &after, BATCH).await?;
+            let rows = store::blobs::list(&mut *self.db.read().await?, &after, BATCH).await?;
             let Some((last, _)) = rows.last() else { return Ok(checked) };
             after = last.to_string();
             for (digest, size) in rows {
@@ -70,7 +69,12 @@ impl Registry {
         }
     }
 
-    async fn fault_of(&self, digest: &Digest, size: i64, quick: bool) -> Result<Option<&'static str>> {
+    async fn fault_of(
+        &self,
+        digest: &Digest,
+        size: i64,
+        quick: bool,
+    ) -> Result<Option<&'static str>> {
         let (blobs, digest) = (self.blobs(), digest.clone());
         on_disk("checking a blob", move || {
             let Some(mut file) = blobs.open_blob(&digest)? else { return Ok(Some("missing")) };

@@ -55,7 +55,7 @@ async fn every_container_is_held_to_the_policy() {
         ("CpuShares", json!(51)),
         ("PidsLimit", json!(64)),
         ("ReadonlyRootfs", json!(false)),
-        ("NetworkMode", json!(test.network)),
+        ("NetworkMode", json!(test.runtime.network_name(&test.network))),
         ("IpcMode", json!("private")),
         ("CgroupnsMode", json!("private")),
         ("Init", json!(true)),
@@ -109,9 +109,9 @@ async fn every_container_is_held_to_the_policy() {
     assert_eq!(seen["Config"]["Healthcheck"]["Test"], json!(["NONE"]));
     assert!(is_unset(&seen["NetworkSettings"]["Ports"]));
     let networks = seen["NetworkSettings"]["Networks"].as_object().expect("networks");
-    assert_eq!(networks.keys().collect::<Vec<_>>(), [&test.network]);
+    assert_eq!(networks.keys().collect::<Vec<_>>(), [&test.runtime.network_name(&test.network)]);
 
-    let network = docker_inspect(&test.network);
+    let network = docker_inspect(&test.runtime.network_name(&test.network));
     assert_eq!(network["Options"]["com.docker.network.bridge.enable_icc"], "false");
     assert_eq!(network["Driver"], "bridge");
 

@@ -29,10 +29,11 @@ fn text(values: &[&str]) -> Option<Vec<String>> {
 pub(super) fn create(
     spec: &ContainerSpec,
     image: String,
+    network: String,
     seal: &Seal,
     cpus: i64,
 ) -> ContainerCreateBody {
-    let endpoint = (spec.network.clone(), EndpointSettings::default());
+    let endpoint = (network.clone(), EndpointSettings::default());
     ContainerCreateBody {
         hostname: Some(spec.hostname.clone()),
         user: spec.user.map(|u| u.to_string()),
@@ -46,7 +47,7 @@ pub(super) fn create(
         open_stdin: Some(false),
         // Probing is the engine's; an image's own health check would only cost.
         healthcheck: Some(HealthConfig { test: text(&["NONE"]), ..HealthConfig::default() }),
-        host_config: Some(host_config(spec, cpus)),
+        host_config: Some(host_config(spec, cpus, network)),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([endpoint])),
         }),
@@ -54,7 +55,7 @@ pub(super) fn create(
     }
 }
 
-fn host_config(spec: &ContainerSpec, cpus: i64) -> HostConfig {
+fn host_config(spec: &ContainerSpec, cpus: i64, network: String) -> HostConfig {
     let memory = i64::try_from(spec.memory_limit.bytes()).unwrap_or(i64::MAX);
     let limit = spec.cpu_limit.nanos();
     let log = HashMap::from([
@@ -76,7 +77,7 @@ fn host_config(spec: &ContainerSpec, cpus: i64) -> HostConfig {
         pids_limit: Some(i64::from(spec.pids_limit)),
         shm_size: Some(SHM_SIZE),
         init: Some(true),
-        network_mode: Some(spec.network.clone()),
+        network_mode: Some(network),
         ipc_mode: Some("private".to_owned()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         publish_all_ports: Some(false),

@@ -86,6 +86,13 @@ impl DockerRuntime {
     }
 }
 
+impl DockerRuntime {
+    /// The name by which Docker knows an environment's network.
+    pub fn network_name(&self, network: &str) -> String {
+        self.0.network_name(network)
+    }
+}
+
 impl Inner {
     /// The name by which Docker knows the image.
     fn reference(&self, image: &PinnedImage) -> String {
@@ -180,7 +187,13 @@ impl Runtime for DockerRuntime {
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let inner = &self.0;
         let cpus = inner.cpus.load(Ordering::Relaxed);
-        let body = body::create(spec, inner.reference(&spec.image), &inner.seal, cpus);
+        let body = body::create(
+            spec,
+            inner.reference(&spec.image),
+            inner.network_name(&spec.network),
+            &inner.seal,
+            cpus,
+        );
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         match inner.client.docker()?.create_container(Some(options), body).await {
             Ok(created) => Ok(created.id),

@@ -14,7 +14,15 @@ use crate::base::{Error, Result};
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 
 impl Inner {
+    /// Docker's name of an environment's network. Environments of two installations that share an
+    /// engine, or of one that was set up anew, may have the same name; their networks must not.
+    pub(super) fn network_name(&self, network: &str) -> String {
+        format!("{network}-{}", self.seal.tag())
+    }
+
     pub(super) async fn ensure_network(&self, network: &str) -> Result<()> {
+        let network = self.network_name(network);
+        let network = network.as_str();
         let _one_at_a_time = self.networks.lock().await;
         if self.owns_network(network).await? {
             return Ok(());
@@ -45,6 +53,8 @@ impl Inner {
     }
 
     pub(super) async fn remove_network(&self, network: &str) -> Result<()> {
+        let network = self.network_name(network);
+        let network = network.as_str();
         let _one_at_a_time = self.networks.lock().await;
         if !self.owns_network(network).await? {
             return Ok(());

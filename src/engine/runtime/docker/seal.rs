@@ -68,6 +68,13 @@ impl Seal {
         Some((replica.parse().ok()?, attempt.parse().ok()?))
     }
 
+    /// A few characters that tell this installation's networks from another's on the same engine.
+    pub(super) fn tag(&self) -> String {
+        let mut tag = self.make("installation");
+        tag.truncate(8);
+        tag
+    }
+
     /// The label of a network of ours.
     pub(super) fn network_labels(&self, network: &str) -> HashMap<String, String> {
         HashMap::from([(SEAL.to_owned(), self.make(&format!("network\0{network}")))])
