@@ -177,7 +177,9 @@ impl SpecForm {
             base["strategy"] = json!({ "type": self.strategy });
         }
         base["template"]["containers"] = json!([container]);
-        serde_json::from_value(base).map_err(|error| Error::invalid("", error.to_string()))
+        serde_path_to_error::deserialize(base).map_err(|error| {
+            Error::invalid(error.path().to_string(), error.inner().to_string())
+        })
     }
 
     fn put_ports(&self, container: &mut Map<String, Value>, port: Option<&Value>) {
@@ -334,6 +336,9 @@ mod tests {
         let wrong = SpecForm { replicas: "-1".to_owned(), ..SpecForm::fresh() };
         let error = wrong.over(Value::Null, "web").expect_err("refused");
         assert_eq!(error.fields()[0].field, "replicas");
+        let wrong = SpecForm { memory_limit: "50x".to_owned(), ..SpecForm::fresh() };
+        let error = at_fields(wrong.over(Value::Null, "web").expect_err("refused"));
+        assert_eq!(error.fields()[0].field, "memory_limit");
         let path = "template.containers[0].resources.limits.memory";
         assert_eq!(at_fields(Error::invalid(path, "x")).fields()[0].field, "memory_limit");
     }

@@ -220,8 +220,13 @@ async fn containers_of_another_installation_are_not_ours() {
     let other = runtime_with_key("another key", &test.registry.address.to_string());
     assert!(other.list().await.expect("list").iter().all(|c| c.id != id));
     assert_eq!(other.inspect(&id).await.expect("inspect"), None);
+    // Each has its own network, and takes no other for it.
+    let theirs = other.network_name(&test.network);
+    assert_ne!(theirs, test.runtime.network_name(&test.network));
+    docker(&["network", "create", &theirs]);
     let error = other.ensure_network(&test.network).await.expect_err("a foreign network");
     assert_eq!(error.code(), "network_taken");
+    docker(&["network", "rm", &theirs]);
     let error = other.create(&test.spec()).await;
     assert!(error.is_ok(), "another replica's name is free");
 }
