@@ -42,8 +42,8 @@ pub(super) struct Serve {
     /// Key of the HTTPS listener, PEM.
     #[arg(long, env = "PORTOLAN_TLS_KEY", requires = "tls_certificate", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// The address that browsers and Docker clients use, http[s]://HOST[:PORT]; by default that of
-    /// the plain listener.
+    /// The address that browsers and Docker clients use, such as `https://registry.example.org`; by
+    /// default that of the plain listener.
     #[arg(long, env = "PORTOLAN_EXTERNAL_URL", value_name = "URL")]
     external_url: Option<String>,
     /// Docker's address; by default /var/run/docker.sock.

@@ -177,9 +177,8 @@ impl SpecForm {
             base["strategy"] = json!({ "type": self.strategy });
         }
         base["template"]["containers"] = json!([container]);
-        serde_path_to_error::deserialize(base).map_err(|error| {
-            Error::invalid(error.path().to_string(), error.inner().to_string())
-        })
+        serde_path_to_error::deserialize(base)
+            .map_err(|error| Error::invalid(error.path().to_string(), error.inner().to_string()))
     }
 
     fn put_ports(&self, container: &mut Map<String, Value>, port: Option<&Value>) {

@@ -200,7 +200,11 @@ impl Drop for TestDocker {
         if remove.len() > 2 {
             quietly(&remove);
         }
-        quietly(&["network", "rm", &self.network]);
+        // Also those that another installation of the same test made.
+        let filter = format!("name={}", self.network);
+        for id in quietly(&["network", "ls", "-q", "--filter", &filter]).split_whitespace() {
+            quietly(&["network", "rm", id]);
+        }
         quietly(&["rmi", &self.reference()]);
     }
 }
