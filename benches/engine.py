@@ -101,7 +101,7 @@ class Portolan:
         return self.call("GET", self.url)
 
     def ready(self):
-        replicas = self.call("GET", self.url + "/replicas?limit=100")["items"]
+        replicas = self.call("GET", self.url + "/replicas")["items"]
         return {r["containerId"] for r in replicas if r["ready"]}
 
     def settled(self, revision, replicas):

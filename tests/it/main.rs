@@ -9,7 +9,6 @@
 mod api;
 mod architecture;
 mod catalog;
-mod cli;
 mod embedded;
 mod engine;
 mod events;
@@ -19,5 +18,6 @@ mod journey;
 mod oci;
 mod registry;
 mod runtime;
+mod slow_clients;
 mod support;
 mod web;
