@@ -86,34 +86,44 @@ impl Accounts {
         Ok(actor_of(&user, origin))
     }
 
-    /// The user whose password this is. Limits attempts and records how they end.
+    /// The user who logs in with this password. Limits attempts and records how they end.
     pub(super) async fn check_password(
         &self,
         name: &str,
         password: &Secret,
         origin: &Origin,
     ) -> Result<store::UserRow> {
-        if name.len() > MAX_INPUT || password.expose().len() > MAX_INPUT {
+        let Some(user) = self.proven(name, password, origin).await? else {
+            self.record_refusal(name, origin).await?;
             return Err(wrong());
+        };
+        let actor = actor_of(&user, origin);
+        let target = Target::new("user", user.id, &user.name);
+        self.record(&actor, NewEvent::new("login.success", target, "logged in")).await?;
+        Ok(user)
+    }
+
+    /// The user whose password this is, if it is right and the user may log in. Limits attempts;
+    /// what they are made for is the caller's to record.
+    pub(super) async fn proven(
+        &self,
+        name: &str,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<Option<store::UserRow>> {
+        if name.len() > MAX_INPUT || password.expose().len() > MAX_INPUT {
+            return Ok(None);
         }
         let attempt = Attempt::login(name, origin);
         self.take(&attempt).await?;
         let user = store::find_user(&mut *self.db.read().await?, name).await?;
         let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
         let fits = self.hasher.verify(password, stored).await?;
-        match user.filter(|user| fits && user.disabled_at.is_none()) {
-            Some(user) => {
-                self.give_back(&attempt).await?;
-                let actor = actor_of(&user, origin);
-                let target = Target::new("user", user.id, &user.name);
-                self.record(&actor, NewEvent::new("login.success", target, "logged in")).await?;
-                Ok(user)
-            }
-            None => {
-                self.record_refusal(name, origin).await?;
-                Err(wrong())
-            }
+        let user = user.filter(|user| fits && user.disabled_at.is_none());
+        if user.is_some() {
+            self.give_back(&attempt).await?;
         }
+        Ok(user)
     }
 
     async fn record_refusal(&self, name: &str, origin: &Origin) -> Result<()> {

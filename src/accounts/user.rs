@@ -215,12 +215,14 @@ impl Accounts {
                 user_agent: None,
             };
             let current = current.ok_or_else(wrong)?;
-            self.check_password(name.as_str(), current, &origin).await.map_err(
-                |error| match error.kind() {
-                    crate::base::ErrorKind::Unauthenticated => wrong(),
-                    _ => error,
-                },
-            )?;
+            if self.proven(name.as_str(), current, &origin).await?.is_none() {
+                let target = Target::named("user", name);
+                let event =
+                    NewEvent::new("user.password", target, "the current password was wrong")
+                        .outcome(events::Outcome::Denied);
+                self.record(actor, event).await?;
+                return Err(wrong());
+            }
         } else {
             require_platform(actor, Permission(Resource::User, Action::Update))?;
         }
