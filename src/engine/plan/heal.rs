@@ -95,7 +95,8 @@ fn running(draft: &mut Draft<'_>, member: &mut Member) {
             }
         }
         // Being stopped by us: its end will be seen when that is done.
-        _ if member.live.work == Work::Ending => {}
+        // Whatever its row said, it does not serve now.
+        _ if member.live.work == Work::Ending => member.replica.ready = false,
         Found::Exited { .. } => ended(draft, member),
         Found::Nothing | Found::Created => {
             let exit = exit_of(draft.now, -1, false, "its container was removed from outside");
@@ -150,13 +151,14 @@ fn seconds(ms: i64) -> String {
 
 /// A probe says that waiting will not help: stop it, its end is mended like any other.
 fn give_up(draft: &mut Draft<'_>, member: &mut Member, reason: &str) {
+    // Given up means no traffic and no count, also while its end is under way or is retried.
+    member.replica.ready = false;
     match &member.live.work {
         Work::Ending => return,
         Work::Failed { at, .. } if draft.now - *at < PAUSE => return draft.wake(*at + PAUSE),
         _ => {}
     }
     let row = &mut member.replica;
-    row.ready = false;
     row.reason = format!("being stopped: {reason}");
     let name = row.name.clone();
     draft.plan.acts.push(Act::Kill(row.id, member.grace));
