@@ -20,6 +20,7 @@ use crate::engine::view::ReplicaView;
 use crate::engine::{Engine, LogLine, LogRequest};
 use crate::http::caller::ApiCaller;
 use crate::http::query::{NoQuery, PathNames, Query, not_found};
+use crate::http::serve::Endless;
 
 const LIST: &str = "/api/v1/environments/{environment}/deployments/{deployment}/replicas";
 const LOGS: &str =
@@ -99,7 +100,12 @@ async fn logs(
         })
     });
     let media_type = if objects { LINES } else { "text/plain; charset=utf-8" };
-    Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(body)).into_response())
+    let mut response =
+        ([(header::CONTENT_TYPE, media_type)], Body::from_stream(body)).into_response();
+    if query.follow {
+        response.extensions_mut().insert(Endless);
+    }
+    Ok(response)
 }
 
 fn show(line: &LogLine, as_object: bool) -> Bytes {

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, header};
+use axum::response::Response;
+use futures_util::StreamExt as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -141,6 +143,26 @@ async fn connection(
     }
 }
 
+/// An answer that ends only when its client goes, e.g. a followed log. Put it into a response's
+/// extensions and the answer ends when the server stops; event streams need no mark.
+#[derive(Debug, Clone, Copy)]
+pub struct Endless;
+
+/// Ends an endless answer at `stop`: there is nothing in it to wait for.
+fn end_with(stop: CancellationToken, response: Response) -> Response {
+    let is_events = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    if !is_events && response.extensions().get::<Endless>().is_none() {
+        return response;
+    }
+    response.map(|body| {
+        let body = body.into_data_stream().take_until(stop.cancelled_owned());
+        Body::from_stream(body)
+    })
+}
+
 async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     peer: SocketAddr,
@@ -148,11 +170,15 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     limits: Limits,
     stop: CancellationToken,
 ) {
+    let stopping = stop.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|e| match e {})) }
+        let (app, stop) = (app.clone(), stopping.clone());
+        async move {
+            let response = app.oneshot(request).await.unwrap_or_else(|e| match e {});
+            Ok::<_, Infallible>(end_with(stop, response))
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -1,15 +1,18 @@
 //! Clients that say little, read little or come in crowds hold nothing for long.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
+use axum::response::sse::{self, Sse};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use futures_util::stream;
 use portolan::base::SystemClock;
 use portolan::http::layers;
 use portolan::http::limits::{HEAD_BYTES, HEAD_FIELDS, Limits};
-use portolan::http::serve::{Connections, Listener, serve};
+use portolan::http::serve::{Connections, Endless, Listener, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -28,12 +31,22 @@ fn short() -> Limits {
     }
 }
 
-/// The real listener and layers over two routes: one reads its body, one answers with 64 MiB.
+/// The real listener and layers over routes that read their body, answer with 64 MiB, or do not
+/// end.
 async fn start(limits: Limits) -> (SocketAddr, CancellationToken) {
     let big = || async { Bytes::from(vec![0u8; 64 << 20]) };
+    let followed = || async {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        (Extension(Endless), body)
+    };
     let routes = Router::new()
         .route("/", post(|body: Bytes| async move { body.len().to_string() }))
-        .route("/big", get(big));
+        .route("/big", get(big))
+        .route(
+            "/events",
+            get(|| async { Sse::new(stream::pending::<Result<sse::Event, Infallible>>()) }),
+        )
+        .route("/followed", get(followed));
     let app = layers::wrap(routes, std::sync::Arc::new(SystemClock), &limits, false);
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bind");
     let address = socket.local_addr().expect("address");
@@ -149,6 +162,29 @@ async fn a_request_in_flight_is_finished_when_the_server_stops() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with('4'), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_an_end_do_not_hold_up_a_stop() {
+    let limits = Limits { drain: Duration::from_secs(30), ..short() };
+    let (address, stop) = start(limits).await;
+    let mut open = Vec::new();
+    for path in ["/events", "/followed"] {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.expect("write");
+        let mut head = [0u8; 15];
+        stream.read_exact(&mut head).await.expect("the answer begins");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        open.push(stream);
+    }
+    stop.cancel();
+    for mut stream in open {
+        let mut rest = String::new();
+        let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut rest));
+        ended.await.expect("ended by the stop").expect("an orderly end");
+        assert!(rest.ends_with("0\r\n\r\n"), "cut off: {rest}");
+    }
 }
 
 #[test]
