@@ -18,7 +18,7 @@ start() {
         { cat "$dir/initdb.log" >&2; die "initdb failed"; }
     # A port that was free a moment ago may be taken now, so several are tried.
     for _ in 1 2 3 4 5 6 7 8; do
-        port=$(awk -v seed="$(date +%N)$$" 'BEGIN { srand(seed); print 20000 + int(rand() * 12000) }')
+        port=$(shuf -i 20000-31999 -n 1)
         if as_postgres "$bin/pg_ctl" --pgdata "$dir/data" --log "$dir/data/server.log" --silent --wait \
             --options "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
                 -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
