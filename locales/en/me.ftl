@@ -32,3 +32,5 @@ sessions-lead = Browsers that are signed in as you. A new password ends all othe
 session-since = Signed in
 session-ends = ends
 session-this = this one
+session-end = Sign out
+flash-session-ended = That browser is signed out.

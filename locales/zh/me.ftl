@@ -32,3 +32,5 @@ sessions-lead = 以您的身份登录的浏览器。修改密码会结束其他�
 session-since = 登录于
 session-ends = 结束于
 session-this = 当前会话
+session-end = 退出
+flash-session-ended = 该浏览器已退出登录。

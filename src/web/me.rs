@@ -11,7 +11,7 @@ use super::login::Nothing;
 use super::session::Posted;
 use super::shell::{At, PageResult, Shell};
 use crate::accounts::{PersonalToken, Session, User, UserChange};
-use crate::base::id::TokenId;
+use crate::base::id::{SessionId, TokenId};
 use crate::base::{Result, Secret};
 
 /// Lifetimes a token can be given, days; 0: none.
@@ -174,4 +174,13 @@ pub(super) async fn sessions(shell: Shell) -> PageResult {
         frame: shell.frame(Section::Other, shell.t.get("sessions-title")).await?,
         rows: rows.into_iter().map(|row| (row.clone(), Some(row.id) == current)).collect(),
     })
+}
+
+/// `POST /me/sessions/{id}/end`
+pub(super) async fn end_session(
+    At(id): At<uuid::Uuid>,
+    Posted(shell, Nothing {}): Posted<Nothing>,
+) -> PageResult {
+    shell.services.accounts.end_session(&shell.actor, SessionId::from(id)).await?;
+    Ok(shell.done("/me/sessions", "flash-session-ended", ""))
 }

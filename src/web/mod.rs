@@ -75,6 +75,7 @@ pub fn router() -> Router<Services> {
         .route("/me/tokens", get(me::tokens).post(me::create_token))
         .route("/me/tokens/{id}/revoke", post(me::revoke_token))
         .route("/me/sessions", get(me::sessions))
+        .route("/me/sessions/{id}/end", post(me::end_session))
         .route("/admin/users", get(users::list))
         .route("/admin/users/-/new", get(users::new).post(users::create))
         .route("/admin/users/{name}", post(users::change))
@@ -178,6 +179,7 @@ pub fn access() -> Vec<RouteAccess> {
         row(Method::POST, "/me/tokens", Access::LoggedIn),
         row(Method::POST, "/me/tokens/{id}/revoke", Access::LoggedIn),
         row(Method::GET, "/me/sessions", Access::LoggedIn),
+        row(Method::POST, "/me/sessions/{id}/end", Access::LoggedIn),
         row(
             Method::GET,
             "/admin/users",

@@ -4,11 +4,19 @@ use chrono::Duration;
 use portolan::accounts::UserChange;
 use portolan::base::actor::PlatformRole;
 use portolan::base::{Actor, ErrorKind, PageRequest, UserName};
+use portolan::events::{self, Filter};
 
 use super::{PASSWORD, create, origin, secret, with_ada};
 
 fn ada() -> UserName {
     "ada".parse().expect("a name")
+}
+
+/// Outcomes of the events with this action, newest first.
+async fn actions(db: &portolan::db::Db, action: &str) -> Vec<String> {
+    let filter = Filter { action: Some(action.to_owned()), ..Filter::default() };
+    let page = events::list(db, &filter, &PageRequest::first(100)).await.expect("events");
+    page.items.into_iter().map(|event| event.outcome).collect()
 }
 
 #[tokio::test]
@@ -73,18 +81,23 @@ async fn a_disabled_user_is_out_at_once() {
 
 #[tokio::test]
 async fn a_password_change_needs_the_old_one_and_ends_other_sessions() {
-    let (_db, _clock, accounts) = with_ada().await;
+    let (db, _clock, accounts) = with_ada().await;
     let here = origin("192.0.2.1");
     let mine = accounts.login("ada", &secret(PASSWORD), &here).await.expect("a session");
     let other = accounts.login("ada", &secret(PASSWORD), &here).await.expect("a session");
     let (actor, _) = accounts.session(&mine.cookie, &here).await.expect("ok").expect("alive");
     let new = secret("another long password");
+    let logins = actions(&db, "login.").await.len();
     let wrong = accounts
         .set_password(&actor, &ada(), Some(&secret("nope")), &new)
         .await
         .expect_err("refused");
     assert_eq!(wrong.fields()[0].field, "currentPassword");
     accounts.set_password(&actor, &ada(), Some(&secret(PASSWORD)), &new).await.expect("changed");
+    // Neither the wrong nor the right password was a login; both are in the log as what they were.
+    assert_eq!(actions(&db, "login.").await.len(), logins);
+    let changes = actions(&db, "user.password").await;
+    assert_eq!(changes, ["success", "denied"], "newest first");
     assert!(accounts.session(&mine.cookie, &here).await.expect("ok").is_some());
     assert!(accounts.session(&other.cookie, &here).await.expect("ok").is_none());
     assert!(accounts.authenticate_basic("ada", &secret(PASSWORD), &here).await.is_err());

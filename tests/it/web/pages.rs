@@ -1,13 +1,14 @@
 //! Every page over real services: both languages, one heading, small, hostile text harmless.
 
 use axum::http::{StatusCode, header};
+use portolan::accounts::Origin;
 use portolan::accounts::rbac::Visibility;
 use portolan::base::actor::PlatformRole;
-use portolan::base::{Actor, Channel};
+use portolan::base::{Actor, Channel, Secret};
 use portolan::catalog::{Lifecycle, Link, NewApplication, NewProject};
 
 use super::assets::gzipped;
-use crate::support::portal::Portal;
+use crate::support::portal::{PASSWORD, Portal};
 
 const CANARY: &str = "\"><svg onload=alert(1)>";
 
@@ -100,14 +101,7 @@ async fn a_stranger_is_led_to_the_login_page_and_back() {
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     assert_eq!(page.location(), "/login?next=%2Fp%2Fdemo%2Fr%3Fq%3Da");
     let page = portal
-        .post(
-            "/login",
-            &[
-                ("name", "admin"),
-                ("password", crate::support::portal::PASSWORD),
-                ("next", "//evil.example"),
-            ],
-        )
+        .post("/login", &[("name", "admin"), ("password", PASSWORD), ("next", "//evil.example")])
         .await;
     assert_eq!(page.location(), "/", "another site is not a way back");
 }
@@ -171,6 +165,29 @@ async fn a_token_is_shown_once() {
     let secret = page.all("#new-token pre").remove(0);
     assert!(secret.starts_with("ptl_"), "{secret}");
     assert!(!portal.get("/me/tokens").await.text.contains(&secret));
+}
+
+#[tokio::test]
+async fn another_browser_is_signed_out_from_the_page() {
+    let mut portal = Portal::with_admin().await;
+    let accounts = portal.services.accounts.clone();
+    let elsewhere = Origin {
+        channel: Channel::Web,
+        address: None,
+        request_id: None,
+        user_agent: Some("another browser".to_owned()),
+    };
+    let password = Secret::new(PASSWORD.to_owned());
+    let other = accounts.login("admin", &password, &elsewhere).await.expect("a session");
+    let page = portal.get("/me/sessions").await;
+    let end = page.attribute("main form[action$='/end']", "action").expect("one to end");
+    assert_eq!(page.all("main form[action$='/end']").len(), 1, "not the one in use");
+    assert_eq!(portal.post(&end, &[]).await.location(), "/me/sessions");
+    assert!(accounts.session(&other.cookie, &elsewhere).await.expect("ok").is_none());
+    assert_eq!(portal.post(&end, &[]).await.status, StatusCode::NOT_FOUND, "it is gone");
+    let page = portal.get("/me/sessions").await;
+    assert_eq!(page.status, StatusCode::OK, "this browser is still signed in");
+    assert!(page.all("main form[action$='/end']").is_empty());
 }
 
 #[tokio::test]
