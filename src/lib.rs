@@ -2,7 +2,7 @@
 //!
 //! Modules form linear layers; each may use only those to its left:
 //!
-//! `base < config < db < events < tasks < accounts < catalog < registry < engine < http <
+//! `base < wire < config < db < events < tasks < accounts < catalog < registry < engine < http <
 //! {api, oci, web} < app < cli`
 //!
 //! `base` has no I/O. `sqlx` stays in `db`, `events` and `*/store.rs`; `axum` starts at `http`;
@@ -15,6 +15,7 @@ pub mod config;
 pub mod db;
 pub mod events;
 pub mod tasks;
+pub mod wire;
 
 pub mod accounts;
 pub mod catalog;

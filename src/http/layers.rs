@@ -14,6 +14,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::limits::{HEAD_BYTES, Limits};
 use crate::base::{Clock, id::EventId};
+use crate::wire::Framing;
 
 /// The request's number, made here; what a client sends under this name is overwritten.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -103,15 +104,14 @@ async fn honest(request: Request, next: Next) -> Response {
         Version::HTTP_2 => hosts <= 1,
         _ => hosts == 1 || (old && hosts == 0),
     };
-    let two_lengths = headers.contains_key(header::TRANSFER_ENCODING)
-        && headers.contains_key(header::CONTENT_LENGTH);
     let bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let head = bytes + request.uri().path_and_query().map_or(0, |p| p.as_str().len());
     if head > HEAD_BYTES {
         return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too large\n");
     }
-    if !one_host || two_lengths {
+    let ambiguous = request.extensions().get::<Framing>() == Some(&Framing::Ambiguous);
+    if !one_host || ambiguous {
         return refuse(StatusCode::BAD_REQUEST, "malformed request\n");
     }
     if request.method() == Method::TRACE || request.method() == Method::CONNECT {

@@ -7,7 +7,6 @@ pub mod idempotency;
 pub mod json;
 pub mod layers;
 pub mod limits;
-mod paced;
 pub mod problem;
 pub mod query;
 pub mod serve;

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, header};
+use axum::http::{HeaderValue, Request, Version, header};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use hyper::service::service_fn;
@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::limits::{HEAD_BYTES, HEAD_FIELDS, Limits, STREAMS};
-use super::paced::Paced;
+use crate::wire::{Framing, Heads, Paced};
 
 /// Pause after an accept that failed for want of descriptors, so that the loop does not spin.
 const BREATH: std::time::Duration = std::time::Duration::from_millis(50);
@@ -134,13 +134,30 @@ async fn connection(
         return;
     }
     match tls {
-        None => speak(Paced::new(stream, limits.write_gap), peer, app, limits, stop).await,
+        None => speak(stream, peer, app, limits, stop).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(limits.first_byte, tls.accept(stream)).await {
-                speak(Paced::new(stream, limits.write_gap), peer, app, limits, stop).await;
+                speak(stream, peer, app, limits, stop).await;
             }
         }
     }
+}
+
+/// Answers a request; `app` learns its [`Framing`]. An answer to one whose head was not seen ends
+/// the connection, so that nothing after it is taken for a request (RFC 9112, section 6.1).
+async fn answer(app: Router, heads: &Heads, mut request: Request<Body>) -> Response {
+    heads.pause();
+    let is_multiplexed = request.version() == Version::HTTP_2;
+    let framing = heads.framing(request.method(), request.headers());
+    request.extensions_mut().insert(framing);
+    let mut response = app.oneshot(request).await.unwrap_or_else(|e| match e {});
+    if !is_multiplexed {
+        heads.resume();
+    }
+    if framing == Framing::Unseen {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// An answer that ends only when its client goes, e.g. a followed log. Put it into a response's
@@ -170,13 +187,15 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     limits: Limits,
     stop: CancellationToken,
 ) {
+    let heads = Heads::new(HEAD_BYTES);
+    let stream = Paced::new(stream, limits.write_gap, heads.clone());
     let stopping = stop.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (app, stop) = (app.clone(), stopping.clone());
+        let (app, heads, stop) = (app.clone(), heads.clone(), stopping.clone());
         async move {
-            let response = app.oneshot(request).await.unwrap_or_else(|e| match e {});
+            let response = answer(app, &heads, request).await;
             Ok::<_, Infallible>(end_with(stop, response))
         }
     });

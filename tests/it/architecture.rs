@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// other.
 const LAYERS: &[&[&str]] = &[
     &["base"],
+    &["wire"],
     &["config"],
     &["db"],
     &["events"],

@@ -131,6 +131,17 @@ async fn requests_that_two_readers_could_understand_differently_are_refused() {
                 .to_owned(),
             "400",
         ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
+             0\r\n\r\n"
+                .to_owned(),
+            "400",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+                .to_owned(),
+            "400",
+        ),
         ("POST / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), "400"),
         ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "405"),
         (format!("POST / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), "431"),
@@ -143,6 +154,52 @@ async fn requests_that_two_readers_could_understand_differently_are_refused() {
         let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
         assert!(line.contains(status), "{:?}: {line}", said.get(..60).unwrap_or(&said));
     }
+}
+
+/// Says one thing after the other on one connection and returns the answers' statuses, up to the
+/// server's end of it.
+async fn conversation(address: SocketAddr, said: &[&str]) -> Vec<String> {
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    let mut answers = Vec::new();
+    for part in said {
+        if stream.write_all(part.as_bytes()).await.is_err() {
+            break;
+        }
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match tokio::time::timeout(Duration::from_secs(5), stream.read_u8()).await {
+                Ok(Ok(byte)) => head.push(byte),
+                _ => return answers,
+            }
+        }
+        let head = String::from_utf8(head).expect("text").to_lowercase();
+        let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).expect("short");
+        let mut body = vec![0; length.parse().expect("a number")];
+        stream.read_exact(&mut body).await.expect("the body");
+        answers.push(head.split(' ').nth(1).expect("a status").to_owned());
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_connection_takes_chunked_bodies_and_refuses_a_smuggled_length_later() {
+    let (address, _stop) = start(Limits::default()).await;
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   13\r\nContent-Length: 1\r\n\r\n0\r\n\r\n";
+    let lengthy = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok";
+    let both = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\
+                \r\n0\r\n\r\n";
+    let said = [chunked, lengthy, chunked, chunked, both, lengthy];
+    let answers = conversation(address, &said).await;
+    assert_eq!(answers, ["200", "200", "200", "200", "400"], "and the connection ends");
+    // Sent before the first is answered: understood, and nothing after it is.
+    let ahead = format!("{lengthy}{chunked}");
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    stream.write_all(format!("{ahead}{lengthy}").as_bytes()).await.expect("write");
+    let mut answers = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut answers));
+    read.await.expect("the connection ends").expect("text");
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

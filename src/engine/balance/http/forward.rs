@@ -25,6 +25,7 @@ use super::watch::{Stall, Watch};
 use crate::engine::balance::port::Port;
 use crate::engine::balance::upstream::{Lease, Upstream};
 use crate::engine::balance::{limits, relay};
+use crate::wire::Heads;
 
 /// How often a request may be sent (the second time only if that is harmless).
 const MOST_SENDS: u32 = 2;
@@ -49,7 +50,7 @@ pub async fn forward(client: &Client, mut request: Request<Incoming>) -> Answer 
     client.port.totals.began();
     let switch = headers::upgrade(request.headers()).map(|_| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
-    let answer = match client.watch.with_head(|head| admit(&parts, head)) {
+    let answer = match admit(&parts, &client.watch.heads) {
         Ok(()) => {
             headers::to_replica(&mut parts, &client.peer, &client.authority);
             parts.extensions = http::Extensions::new();
@@ -65,11 +66,11 @@ pub async fn forward(client: &Client, mut request: Request<Incoming>) -> Answer 
     answer.map(|body| body.watched(client.watch.clone()))
 }
 
-fn admit(parts: &request::Parts, head: &[u8]) -> Result<(), (StatusCode, &'static str)> {
+fn admit(parts: &request::Parts, heads: &Heads) -> Result<(), (StatusCode, &'static str)> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "this method is not passed on\n"));
     }
-    headers::check(parts, head).map_err(|line| (StatusCode::BAD_REQUEST, line))
+    headers::check(parts, heads).map_err(|line| (StatusCode::BAD_REQUEST, line))
 }
 
 /// Keeps a small body of an idempotent request, so that it can be sent again; leaves others to be

@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::body::AnswerBody;
 use super::forward::{Client, forward};
 use super::headers::Peer;
-use super::watch::{Watch, Watched};
+use super::watch::Watch;
 use crate::engine::balance::limits;
 use crate::engine::balance::port::{Port, Tasks};
+use crate::wire::Paced;
 
 /// Serves HTTP/1.1 until either side closes, the connection idles too long, or `stop`; then what
 /// is in flight is finished and the client is told to close.
@@ -31,7 +32,7 @@ pub async fn http1(stream: TcpStream, peer: SocketAddr, port: Arc<Port>, stop: C
         .max_header_size(limits::HEAD_BYTES)
         .max_buf_size(limits::BUFFER_BYTES)
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(Watched::new(stream, watch.clone())), service)
+        .serve_connection(TokioIo::new(paced(stream, &watch)), service)
         .with_upgrades();
     let connection = pin!(connection);
     drive(connection, |connection| connection.graceful_shutdown(), &watch, stop).await;
@@ -49,9 +50,13 @@ pub async fn http2(stream: TcpStream, peer: SocketAddr, port: Arc<Port>, stop: C
         .max_concurrent_streams(limits::STREAMS)
         .max_header_list_size(u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX))
         .max_send_buf_size(limits::BUFFER_BYTES)
-        .serve_connection(TokioIo::new(Watched::new(stream, watch.clone())), service);
+        .serve_connection(TokioIo::new(paced(stream, &watch)), service);
     let connection = pin!(connection);
     drive(connection, |connection| connection.graceful_shutdown(), &watch, stop).await;
+}
+
+fn paced(stream: TcpStream, watch: &Watch) -> Paced<TcpStream> {
+    Paced::new(stream, limits::STALL, watch.heads.clone())
 }
 
 fn client(stream: &TcpStream, peer: SocketAddr, port: Arc<Port>) -> Arc<Client> {
