@@ -67,13 +67,7 @@ fn row_of(t: &Text, deployment: &DeploymentView) -> Row {
         cells: Cells::of(t, deployment),
         revision: deployment.revision,
         previous: rollout.and_then(|r| r.previous),
-        version: deployment
-            .spec
-            .template
-            .containers
-            .first()
-            .map(|container| version_of(&container.image))
-            .unwrap_or_default(),
+        version: version_of(&deployment.spec.template),
         note: note.unwrap_or_else(|| deployment.status.reason.clone()),
         at: rollout.and_then(|r| r.finished_at.or(r.started_at)).unwrap_or(deployment.updated_at),
     }

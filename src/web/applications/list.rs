@@ -61,13 +61,7 @@ fn place_of(shell: &Shell, deployment: &DeploymentView) -> Place {
         state,
         cells: Cells::of(&shell.t, deployment),
         ready: format!("{} / {}", deployment.status.ready_replicas, deployment.spec.replicas),
-        version: deployment
-            .spec
-            .template
-            .containers
-            .first()
-            .map(|container| version_of(&container.image))
-            .unwrap_or_default(),
+        version: version_of(&deployment.spec.template),
     }
 }
 

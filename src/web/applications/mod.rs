@@ -29,6 +29,7 @@ use crate::base::{
     ApplicationName, DeploymentName, EnvironmentName, Error, PageRequest, ProjectName, Result,
 };
 use crate::catalog::{Application, Project};
+use crate::engine::spec::PodTemplate;
 use crate::engine::view::{DeploymentView, ServiceView};
 use crate::http::{Access, RouteAccess, Services};
 
@@ -229,8 +230,13 @@ pub(super) fn href_of(deployment: &DeploymentView) -> String {
     }
 }
 
-/// The tag (or short digest) of an image reference, for people.
-pub(super) fn version_of(image: &str) -> String {
+/// The version of what runs, for people: that of the first container's image.
+pub(super) fn version_of(template: &PodTemplate) -> String {
+    template.containers.first().map(|container| tag_of(&container.image)).unwrap_or_default()
+}
+
+/// The tag (or short digest) of an image reference.
+fn tag_of(image: &str) -> String {
     match image.split_once('@') {
         Some((_, digest)) => digest.split(':').next_back().unwrap_or("").chars().take(12).collect(),
         None => image.rsplit_once(':').map_or("latest", |(_, tag)| tag).to_owned(),
@@ -415,9 +421,9 @@ mod tests {
 
     #[test]
     fn versions_are_tags_or_short_digests() {
-        assert_eq!(version_of("demo/hello:1"), "1");
-        assert_eq!(version_of("demo/hello"), "latest");
-        assert_eq!(version_of("demo/hello@sha256:0123456789abcdef"), "0123456789ab");
+        assert_eq!(tag_of("demo/hello:1"), "1");
+        assert_eq!(tag_of("demo/hello"), "latest");
+        assert_eq!(tag_of("demo/hello@sha256:0123456789abcdef"), "0123456789ab");
         assert_eq!(repository_href("demo/a/b:1").as_deref(), Some("/p/demo/r/a/b"));
     }
 }
