@@ -62,6 +62,7 @@ impl Accounts {
             last_used_at: None,
         };
         let mut tx = self.db.begin().await?;
+        store::lock_tokens_of(tx.conn(), user).await?;
         if store::count_tokens(tx.conn(), user).await? >= MAX_TOKENS {
             return Err(Error::conflict(
                 "too_many_tokens",

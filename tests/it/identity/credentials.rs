@@ -184,3 +184,19 @@ async fn the_first_admin_is_made_once() {
     let again = super::open(&db, &clock).await.installation_secret("seal").await.expect("a secret");
     assert_eq!(first.expose(), again.expose());
 }
+
+#[tokio::test]
+async fn tokens_made_at_the_same_time_do_not_pass_the_limit() {
+    let (_db, _clock, accounts) = with_ada().await;
+    let actor = accounts.authenticate_basic("ada", &secret(PASSWORD), &origin("192.0.2.1")).await;
+    let actor = actor.expect("in");
+    for n in 0..97 {
+        accounts.create_token(&actor, &format!("t{n}"), None).await.expect("below the limit");
+    }
+    let names: Vec<_> = (0..8).map(|n| format!("late{n}")).collect();
+    let made = names.iter().map(|name| accounts.create_token(&actor, name, None));
+    let made = futures_util::future::join_all(made).await;
+    assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 3, "100 and no more");
+    assert!(made.iter().filter_map(|m| m.as_ref().err()).all(|e| e.code() == "too_many_tokens"));
+    assert_eq!(accounts.list_tokens(&actor).await.expect("a list").len(), 100);
+}
