@@ -28,7 +28,7 @@ impl Form {
     }
 
     /// Notes what the service refused: at the fields it names, else on top. Errors that are not
-    /// about the input pass through.
+    /// about the input pass through, to a page of their own.
     pub fn refused(mut self, t: &Text, error: Error) -> Result<Self> {
         match error.kind() {
             ErrorKind::Invalid if !error.fields().is_empty() => {
@@ -52,7 +52,6 @@ impl Form {
             }
             ErrorKind::Invalid
             | ErrorKind::Conflict
-            | ErrorKind::Denied
             | ErrorKind::NotFound
             | ErrorKind::Unauthenticated
             | ErrorKind::RateLimited => {

@@ -1,5 +1,6 @@
 //! The pages: words in two languages, budgets, and pages over real services.
 
+mod access;
 mod assets;
 mod pages;
 mod words;

@@ -13,7 +13,7 @@ use crate::support::portal::{PASSWORD, Portal};
 const CANARY: &str = "\"><svg onload=alert(1)>";
 
 /// A project, a team and an application whose texts are hostile.
-async fn furnish(portal: &Portal) {
+pub(super) async fn furnish(portal: &Portal) {
     let admin = Actor::user(
         portolan::base::id::UserId::from(uuid::Uuid::nil()),
         "admin",
