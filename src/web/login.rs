@@ -1,8 +1,11 @@
 //! Logging in and out, and the two preferences of a browser: language and theme.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::extract::Query;
-use axum::http::StatusCode;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::cookies::{self, Theme};
@@ -13,6 +16,7 @@ use super::shell::{PageResult, Shell, Visitor, safe_next};
 use super::text::Locale;
 use crate::accounts::UserChange;
 use crate::base::{ErrorKind, Secret};
+use crate::config::Config;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -20,6 +24,34 @@ struct LoginPage {
     frame: Frame,
     form: Form,
     next: String,
+    unencrypted: Option<Unencrypted>,
+}
+
+/// The page was asked for at an address to which browsers do not send the session's cookie.
+struct Unencrypted {
+    /// The same page over HTTPS; empty when the HTTPS listener is out of a browser's reach.
+    href: String,
+}
+
+impl Unencrypted {
+    /// Looks at the `Host` of a request. Browsers keep `Secure` cookies of loopback addresses.
+    fn of(config: &Config, headers: &HeaderMap, next: &str) -> Option<Self> {
+        let host = headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok()?;
+        let name = host.host().trim_start_matches('[').trim_end_matches(']');
+        let is_loopback = name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let tls = config.tls_listen;
+        if config.is_secure() || is_loopback || host.port_u16() == Some(tls.port()) {
+            return None;
+        }
+        let href = if tls.ip().is_loopback() {
+            String::new()
+        } else {
+            format!("https://{}:{}{}", host.host(), tls.port(), super::shell::login_url(next))
+        };
+        Some(Self { href })
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -29,13 +61,18 @@ pub(super) struct NextQuery {
 }
 
 /// `GET /login`
-pub(super) async fn page(Visitor(shell): Visitor, Query(query): Query<NextQuery>) -> PageResult {
+pub(super) async fn page(
+    Visitor(shell): Visitor,
+    headers: HeaderMap,
+    Query(query): Query<NextQuery>,
+) -> PageResult {
     let next = safe_next(&query.next);
     if shell.session.is_some() {
         return Ok(Redirect::to(next).into_response());
     }
     let frame = Frame::bare(&shell, Section::Other, shell.t.get("login-title"));
-    shell.render(&LoginPage { frame, form: Form::default(), next: next.to_owned() })
+    let unencrypted = Unencrypted::of(&shell.services.config, &headers, next);
+    shell.render(&LoginPage { frame, form: Form::default(), next: next.to_owned(), unencrypted })
 }
 
 #[derive(serde::Deserialize)]
@@ -48,7 +85,10 @@ pub(super) struct LoginForm {
 }
 
 /// `POST /login`
-pub(super) async fn submit(PostedByVisitor(shell, form): PostedByVisitor<LoginForm>) -> PageResult {
+pub(super) async fn submit(
+    headers: HeaderMap,
+    PostedByVisitor(shell, form): PostedByVisitor<LoginForm>,
+) -> PageResult {
     let next = safe_next(&form.next);
     let name = form.name.trim();
     match shell.services.accounts.login(name, &form.password, &shell.origin).await {
@@ -65,7 +105,8 @@ pub(super) async fn submit(PostedByVisitor(shell, form): PostedByVisitor<LoginFo
             let form = Form::of([("name", name)]).refused(&shell.t, error)?;
             let mut frame = Frame::bare(&shell, Section::Other, shell.t.get("login-title"));
             frame.path = super::shell::login_url(next);
-            shell.render_as(status, &LoginPage { frame, form, next: next.to_owned() })
+            let unencrypted = Unencrypted::of(&shell.services.config, &headers, next);
+            shell.render_as(status, &LoginPage { frame, form, next: next.to_owned(), unencrypted })
         }
     }
 }

@@ -39,6 +39,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    async fn read(response: axum::response::Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 4 << 20).await.expect("a body");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Self { status: parts.status, headers: parts.headers, text }
+    }
+
     /// Texts of the elements that match a selector.
     pub fn all(&self, selector: &str) -> Vec<String> {
         let selector = Selector::parse(selector).expect("a selector");
@@ -139,6 +146,14 @@ impl Portal {
         self.send("GET", path, String::new(), Some(HOST)).await
     }
 
+    /// A page as somebody without cookies sees it who reaches the portal as `host`.
+    pub async fn visit(&self, path: &str, host: &str) -> Answer {
+        let request = Request::builder().uri(path).header(header::HOST, host);
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        Answer::read(response).await
+    }
+
     /// Posts a form with the page's own proof.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let proof = self.get("/login-proof-is-on-every-page").await;
@@ -170,8 +185,7 @@ impl Portal {
         }
         let request = request.body(Body::from(body)).expect("a request");
         let response = self.router.clone().oneshot(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
-        for cookie in parts.headers.get_all(header::SET_COOKIE) {
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
             let pair = cookie.to_str().expect("text").split(';').next().unwrap_or_default();
             let (name, value) = pair.split_once('=').expect("a cookie");
             self.cookies.retain(|(key, _)| key != name);
@@ -179,8 +193,6 @@ impl Portal {
                 self.cookies.push((name.to_owned(), value.to_owned()));
             }
         }
-        let bytes = axum::body::to_bytes(body, 4 << 20).await.expect("a body");
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Answer { status: parts.status, headers: parts.headers, text }
+        Answer::read(response).await
     }
 }

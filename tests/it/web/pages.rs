@@ -199,3 +199,20 @@ async fn what_is_absent_has_a_page_with_a_way_out() {
         assert_eq!(page.attribute("main .acts a", "href").as_deref(), Some("/"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn an_address_at_which_a_login_would_not_last_says_so() {
+    let portal = Portal::start().await;
+    for (host, warns) in [
+        ("127.0.0.1:8080", false),
+        ("localhost:8080", false),
+        ("[::1]:8080", false),
+        ("portal.example.org", true),
+        ("192.0.2.7:80", true),
+    ] {
+        let page = portal.visit("/login", host).await;
+        assert_eq!(!page.all("#login-unencrypted").is_empty(), warns, "{host}");
+        // The HTTPS listener of this portal is on the loopback, so there is nothing to open.
+        assert!(page.all("#login-unencrypted a").is_empty(), "{host}");
+    }
+}
