@@ -37,7 +37,7 @@ pub use application::{
 };
 pub use environment::Environment;
 pub use member::{Member, MemberName};
-pub use project::{NewProject, Project, ProjectChange};
+pub use project::{NewProject, Outline, Project, ProjectChange};
 pub use team::Team;
 
 /// Longest description, characters.

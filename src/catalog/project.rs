@@ -50,6 +50,15 @@ impl Project {
     }
 }
 
+/// A project at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// By name.
+    pub environments: Vec<EnvironmentName>,
+    /// Users and teams with a role.
+    pub members: i64,
+}
+
 impl Catalog {
     /// Finds a project and checks a permission in it, in one query. Hidden and absent look the
     /// same; anonymous callers get `Unauthenticated` for both. The role in the result decides
@@ -67,7 +76,17 @@ impl Catalog {
         found.ok_or_else(|| Error::not_found("project", name))
     }
 
-    /// The same by id.
+    /// What an overview of a project counts, in two statements. Takes the right to list both
+    /// environments and members.
+    pub async fn outline(&self, actor: &Actor, name: &ProjectName) -> Result<Outline> {
+        let environments = Permission(Resource::Environment, Action::List);
+        let project = self.project(actor, name, environments).await?;
+        let members = Permission(Resource::Member, Action::List);
+        self.permit(actor, Some(&project), members, "project", name.as_str()).await?;
+        store::project::outline(&mut *self.db.read().await?, project.id).await
+    }
+
+    /// The same as [`Self::project`] by id.
     pub async fn project_by_id(
         &self,
         actor: &Actor,

@@ -234,7 +234,7 @@ struct OverviewPage {
     repositories: std::result::Result<Vec<RecentPush>, String>,
     applications: Vec<(String, String)>,
     environments: Vec<String>,
-    members: usize,
+    members: i64,
     sees_applications: bool,
     may_push: bool,
     activity: Activity,
@@ -278,14 +278,9 @@ pub(super) async fn overview(shell: Shell, At(name): At<ProjectName>) -> PageRes
             .into_iter()
             .map(|a| (a.name.to_string(), a.team.map(|team| team.to_string()).unwrap_or_default()))
             .collect();
-        environments = services
-            .catalog
-            .list_environments(&shell.actor, &name)
-            .await?
-            .into_iter()
-            .map(|environment| environment.name.to_string())
-            .collect();
-        members = services.catalog.list_members(&shell.actor, &name).await?.len();
+        let outline = services.catalog.outline(&shell.actor, &name).await?;
+        environments = outline.environments.iter().map(ToString::to_string).collect();
+        members = outline.members;
     }
     let frame = shell
         .project_frame(&project, Section::Project, &name)

@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 
 use crate::accounts::rbac::{Role, Visibility};
 use crate::base::id::{ProjectId, UserId};
-use crate::base::{Error, ProjectName, Result, Timestamp};
-use crate::catalog::Project;
+use crate::base::{EnvironmentName, Error, ProjectName, Result, Timestamp};
+use crate::catalog::{Outline, Project};
 use crate::db::OnConstraint;
 
 struct Row {
@@ -234,4 +234,20 @@ pub(in crate::catalog) async fn delete(conn: &mut PgConnection, project: &Projec
         .await
         .on_constraints(|name| name.ends_with("project_id_fkey").then(in_use))?;
     Ok(())
+}
+
+pub(in crate::catalog) async fn outline(
+    conn: &mut PgConnection,
+    project: ProjectId,
+) -> Result<Outline> {
+    sqlx::query_as!(
+        Outline,
+        r#"select array(select name from environments where project_id = $1 order by name)
+                      as "environments!: Vec<EnvironmentName>",
+                  (select count(*) from project_members where project_id = $1) as "members!""#,
+        project.uuid(),
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(Error::from)
 }

@@ -8,6 +8,7 @@ pub mod machine;
 pub mod oci;
 pub mod registry;
 pub mod server;
+pub mod statements;
 
 pub use db::test_db;
 

@@ -9,6 +9,7 @@ use portolan::catalog::{Lifecycle, Link, NewApplication, NewProject};
 
 use super::assets::gzipped;
 use crate::support::portal::{PASSWORD, Portal};
+use crate::support::statements::Statements;
 
 const CANARY: &str = "\"><svg onload=alert(1)>";
 
@@ -83,6 +84,26 @@ async fn every_page_renders_in_both_languages_within_its_budget() {
             assert!(size <= 25_000, "{path}: {size} bytes gzipped");
             assert_eq!(page.headers[header::CACHE_CONTROL], "no-store", "{path}");
         }
+    }
+}
+
+/// Statements a page may cost, its session and frame among them.
+const MOST_STATEMENTS: usize = 12;
+
+#[tokio::test(flavor = "current_thread")]
+async fn every_page_costs_a_bounded_number_of_statements() {
+    let mut portal = Portal::with_admin().await;
+    furnish(&portal).await;
+    let others = ["/p/demo/a", "/p/demo/a/hello", "/p/demo/a/hello/settings", "/p/demo/a/new"];
+    let platform = ["/rollouts", "/nodes", "/audit"];
+    let mut statements = Statements::count();
+    for path in PAGES.into_iter().chain(others).chain(platform) {
+        portal.get(path).await;
+        statements.spent();
+        let page = portal.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        let spent = statements.spent();
+        assert!((1..=MOST_STATEMENTS).contains(&spent), "{path} took {spent} statements");
     }
 }
 
