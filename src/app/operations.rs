@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,6 +15,7 @@ use crate::accounts::rbac::{Action, Permission, Resource, require_platform};
 use crate::base::Secret;
 use crate::http::Services;
 use crate::http::caller::ApiCaller;
+use crate::http::problem::{self, Problem};
 
 /// What the endpoints need beside the services.
 pub(super) struct Operations {
@@ -23,12 +25,16 @@ pub(super) struct Operations {
 
 pub(super) fn router(operations: Operations) -> Router<Services> {
     let operations = Arc::new(operations);
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route(
-        "/metrics",
-        get(move |state: State<Services>, headers: HeaderMap, request: axum::extract::Request| {
-            metrics(operations.clone(), state, headers, request)
-        }),
-    )
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route(
+            "/metrics",
+            get(move |state: State<Services>, headers: HeaderMap, request: Request| {
+                metrics(operations.clone(), state, headers, request)
+            }),
+        )
+        .layer(from_fn(problem::render))
 }
 
 /// Says which dependency is missing, but nothing about tenants: anybody may ask. Docker is not
@@ -46,7 +52,7 @@ async fn metrics(
     operations: Arc<Operations>,
     State(services): State<Services>,
     headers: HeaderMap,
-    request: axum::extract::Request,
+    request: Request,
 ) -> Response {
     let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let given = given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
@@ -60,8 +66,9 @@ async fn metrics(
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
-        if require_platform(&caller.actor, Permission(Resource::System, Action::Read)).is_err() {
-            return StatusCode::FORBIDDEN.into_response();
+        let read = Permission(Resource::System, Action::Read);
+        if let Err(error) = require_platform(&caller.actor, read) {
+            return Problem::from(error).into_response();
         }
     }
     operations.metrics.run_upkeep();

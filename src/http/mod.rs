@@ -11,6 +11,7 @@ pub mod problem;
 pub mod query;
 pub mod serve;
 pub mod services;
+pub mod status;
 pub mod tls;
 
 pub use access::{Access, RouteAccess};

@@ -7,18 +7,18 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::base::{Error, ErrorKind, FieldError};
+use super::layers::REQUEST_ID;
+use super::status;
+use crate::base::{Error, FieldError};
 
 /// Media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// Set by the outermost layer of the server on every request.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Most characters of a sentence that may quote the client's input.
 const MAX_DETAIL: usize = 2000;
 /// Most fields reported at once.
@@ -33,7 +33,7 @@ pub struct Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let status = status_of(error.kind());
+        let status = status::of(error.kind());
         Self { error: Arc::new(error), status }
     }
 }
@@ -42,23 +42,6 @@ impl Problem {
     /// An error with a status that no kind has.
     pub fn with_status(error: Error, status: StatusCode) -> Self {
         Self { error: Arc::new(error), status }
-    }
-}
-
-fn status_of(kind: ErrorKind) -> StatusCode {
-    match kind {
-        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        ErrorKind::Denied => StatusCode::FORBIDDEN,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,
-        ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::Malformed => StatusCode::BAD_REQUEST,
-        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
-        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

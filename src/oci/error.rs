@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::base::{Error, ErrorKind};
+use crate::http::status;
 
 /// Clients take it as the sign that they speak to a registry.
 pub const API_VERSION: (HeaderName, HeaderValue) = (
@@ -49,20 +50,11 @@ impl Failure {
             return status;
         }
         match self.error.kind() {
-            ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
-            ErrorKind::Denied => StatusCode::FORBIDDEN,
-            ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Conflict if self.error.code() == "blob_in_use" => {
                 StatusCode::METHOD_NOT_ALLOWED
             }
-            ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,
-            ErrorKind::Invalid | ErrorKind::Malformed => StatusCode::BAD_REQUEST,
-            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorKind::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
-            ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+            kind => status::of(kind),
         }
     }
 

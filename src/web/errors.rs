@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::frame::{Frame, Section};
 use super::shell::Visitor;
-use crate::base::{Error, ErrorKind};
-use crate::http::Services;
+use crate::base::Error;
+use crate::http::{Services, status};
 
 /// A page that could not be made.
 #[derive(Debug)]
@@ -30,26 +30,9 @@ struct Cause(std::sync::Arc<Error>);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = status(self.0.kind()).into_response();
+        let mut response = status::of(self.0.kind()).into_response();
         response.extensions_mut().insert(Cause(std::sync::Arc::new(self.0)));
         response
-    }
-}
-
-fn status(kind: ErrorKind) -> StatusCode {
-    match kind {
-        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        ErrorKind::Denied => StatusCode::FORBIDDEN,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,
-        ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::Malformed => StatusCode::BAD_REQUEST,
-        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
-        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

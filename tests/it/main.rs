@@ -16,6 +16,7 @@ mod gateway;
 mod identity;
 mod journey;
 mod oci;
+mod operations;
 mod registry;
 mod runtime;
 mod slow_clients;
