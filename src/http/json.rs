@@ -156,7 +156,24 @@ pub(super) fn field_error(path: &str, said: &str) -> Error {
         .iter()
         .find_map(|prefix| said.strip_prefix(prefix))
         .unwrap_or(said);
-    Error::invalid(path, said)
+    Error::invalid(path, in_plain_words(said))
+}
+
+/// Says `expected a whole number` where serde names a type of this program.
+fn in_plain_words(said: &str) -> String {
+    let Some((found, wanted)) = said.rsplit_once("expected ") else { return said.to_owned() };
+    let wanted = match wanted {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        wanted => match wanted.strip_prefix("struct ") {
+            Some(_) => "an object",
+            None => return said.to_owned(),
+        },
+    };
+    format!("{found}expected {wanted}")
 }
 
 /// Splits `x`, expected …` where the list of known fields begins.
@@ -240,4 +257,29 @@ where
     T: serde::Deserialize<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_this_program_are_not_named() {
+        for (said, told) in [
+            (
+                "invalid type: string \"many\", expected u32",
+                "invalid type: string \"many\", expected a whole number, not negative",
+            ),
+            (
+                "invalid value: integer `-1`, expected u32",
+                "invalid value: integer `-1`, expected a whole number, not negative",
+            ),
+            ("invalid type: null, expected struct Probe", "invalid type: null, expected an object"),
+            ("invalid type: map, expected a string", "invalid type: map, expected a string"),
+            ("must not be empty", "must not be empty"),
+        ] {
+            let error = field_error("replicas", said);
+            assert_eq!(error.fields()[0].message, told);
+        }
+    }
 }
