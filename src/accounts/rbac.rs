@@ -8,8 +8,8 @@
 //!
 //! Harbor's matrix (its `rbac_role.go`) has oddities that are decided here, not copied: a
 //! developer may read the retention rules but not edit them (editing them deletes by proxy); a
-//! guest cannot list robot accounts or read the project's event log; push implies pull, because
-//! containerd asks `HEAD` before it pushes.
+//! guest cannot list robot accounts or read the project's event log; a limited guest cannot read
+//! the quota; push implies pull, because containerd asks `HEAD` before it pushes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -83,6 +83,22 @@ pub enum Resource {
     Artifact,
     /// Tags.
     Tag,
+    /// Labels of the project, put on images.
+    Label,
+    /// Which labels an image carries.
+    ArtifactLabel,
+    /// Rules that make tags immutable or protect them.
+    TagRule,
+    /// Rules that say which images are kept, and their runs.
+    Retention,
+    /// How much a project may store, and how much it does.
+    Quota,
+    /// Robot accounts of the project.
+    Robot,
+    /// Custom roles of the project.
+    Role,
+    /// Imports from other registries.
+    Import,
     /// Catalog applications.
     Application,
     /// Environments.
@@ -105,18 +121,28 @@ pub enum Resource {
     AuditLog,
     /// Metrics and other operations data (platform).
     System,
+    /// Garbage collection, scrubs and checks of the blob store (platform).
+    Collection,
     /// One's own profile, sessions and tokens.
     Own,
 }
 
 impl Resource {
     /// All resources.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 26] = [
         Self::Project,
         Self::Member,
         Self::Repository,
         Self::Artifact,
         Self::Tag,
+        Self::Label,
+        Self::ArtifactLabel,
+        Self::TagRule,
+        Self::Retention,
+        Self::Quota,
+        Self::Robot,
+        Self::Role,
+        Self::Import,
         Self::Application,
         Self::Environment,
         Self::Deployment,
@@ -128,6 +154,7 @@ impl Resource {
         Self::Node,
         Self::AuditLog,
         Self::System,
+        Self::Collection,
         Self::Own,
     ];
 
@@ -135,7 +162,13 @@ impl Resource {
     pub fn is_in_project(self) -> bool {
         !matches!(
             self,
-            Self::User | Self::Team | Self::Node | Self::AuditLog | Self::System | Self::Own
+            Self::User
+                | Self::Team
+                | Self::Node
+                | Self::AuditLog
+                | Self::System
+                | Self::Collection
+                | Self::Own
         )
     }
 
@@ -147,6 +180,14 @@ impl Resource {
             Self::Repository => "repository",
             Self::Artifact => "artifact",
             Self::Tag => "tag",
+            Self::Label => "label",
+            Self::ArtifactLabel => "artifact_label",
+            Self::TagRule => "tag_rule",
+            Self::Retention => "retention",
+            Self::Quota => "quota",
+            Self::Robot => "robot",
+            Self::Role => "role",
+            Self::Import => "import",
             Self::Application => "application",
             Self::Environment => "environment",
             Self::Deployment => "deployment",
@@ -158,6 +199,7 @@ impl Resource {
             Self::Node => "node",
             Self::AuditLog => "audit_log",
             Self::System => "system",
+            Self::Collection => "collection",
             Self::Own => "own",
         }
     }
@@ -286,6 +328,20 @@ pub fn role_allows(role: Role, Permission(resource, action): Permission) -> bool
         (R::Tag, Read | List) => Role::LimitedGuest,
         (R::Tag, Create) => Role::Developer,
         (R::Tag, Delete) => Role::Maintainer,
+        (R::Label, Read | List) => Role::LimitedGuest,
+        (R::Label, Create | Update | Delete) => Role::Maintainer,
+        (R::ArtifactLabel, Create | Delete) => Role::Developer,
+        (R::TagRule, Read | List) => Role::Guest,
+        (R::TagRule, Create | Update | Delete) => Role::Maintainer,
+        (R::Retention, Read | List) => Role::Developer,
+        (R::Retention, Create | Update | Delete | Operate) => Role::Maintainer,
+        (R::Quota, Read) => Role::Guest,
+        (R::Robot, Read | List) => Role::Maintainer,
+        (R::Robot, Create | Update | Delete) => Role::ProjectAdmin,
+        (R::Role, Read | List) => Role::Guest,
+        (R::Role, Create | Update | Delete) => Role::ProjectAdmin,
+        (R::Import, Read | List) => Role::Developer,
+        (R::Import, Create | Operate) => Role::Maintainer,
         (R::Application, Read | List) => Role::Guest,
         (R::Application, Create | Update) => Role::Developer,
         (R::Application, Delete) => Role::Maintainer,
@@ -311,7 +367,7 @@ fn public_allows(Permission(resource, action): Permission) -> bool {
     match resource {
         Resource::Project => action == Read,
         Resource::Repository => matches!(action, Read | List | Pull),
-        Resource::Artifact | Resource::Tag => matches!(action, Read | List),
+        Resource::Artifact | Resource::Tag | Resource::Label => matches!(action, Read | List),
         _ => false,
     }
 }
@@ -361,7 +417,9 @@ pub fn decide_platform(actor: &Actor, Permission(resource, action): Permission) 
         }
         // Names of teams and people are needed to invite and to show owners.
         Resource::Team | Resource::User => reads,
-        Resource::Node | Resource::AuditLog | Resource::System => auditor && reads,
+        Resource::Node | Resource::AuditLog | Resource::System | Resource::Collection => {
+            auditor && reads
+        }
         // Anybody who is logged in may list the projects visible to them.
         Resource::Project => action == List,
         _ => false,
