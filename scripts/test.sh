@@ -24,7 +24,8 @@ if [ -z "${PORTOLAN_TEST_DATABASE_URL:-}" ]; then
     say "starting a throwaway PostgreSQL cluster"
     PORTOLAN_TEST_DATABASE_URL=$(scripts/postgres.sh start "$scratch/postgres")
 fi
-export PORTOLAN_TEST_DATABASE_URL SQLX_OFFLINE=true
+PORTOLAN_CLIENTS=$(scripts/clients.sh | tail -1)
+export PORTOLAN_CLIENTS PORTOLAN_TEST_DATABASE_URL SQLX_OFFLINE=true
 unset DATABASE_URL
 
 say "Rust tests"

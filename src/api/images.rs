@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::base::Digest;
 use crate::registry::{
-    Descriptor, HistoryStep, Image, ImageConfig, Repository, Tag, TagMove, UploadProgress,
+    Accessory, Descriptor, HistoryStep, Image, ImageConfig, Kind, Repository, Tag, TagMove,
+    UploadProgress,
 };
 
 /// A repository.
@@ -127,6 +128,39 @@ impl From<Descriptor> for DescriptorView {
     }
 }
 
+/// Something that refers to an image.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AccessoryView {
+    kind: Kind,
+    digest: String,
+    /// `artifactType`, else the config's media type, else its own.
+    #[serde(rename = "type")]
+    type_name: String,
+    size: i64,
+    /// 1: of the image itself; 2: of an accessory before it in the list; …
+    depth: usize,
+    /// The tag by which older clients find it, when it has no `subject`.
+    tag: Option<String>,
+    pushed_by: String,
+    pushed_at: DateTime<Utc>,
+}
+
+impl From<Accessory> for AccessoryView {
+    fn from(found: Accessory) -> Self {
+        Self {
+            kind: found.kind,
+            digest: found.digest.to_string(),
+            type_name: found.type_name,
+            size: found.size,
+            depth: found.depth,
+            tag: found.tag.map(|tag| tag.to_string()),
+            pushed_by: found.pushed_by,
+            pushed_at: found.pushed_at,
+        }
+    }
+}
+
 fn descriptors(found: Vec<Descriptor>) -> Vec<DescriptorView> {
     found.into_iter().map(DescriptorView::from).collect()
 }
@@ -203,7 +237,9 @@ pub(super) struct ImageView {
     history: Vec<HistoryStepView>,
     annotations: BTreeMap<String, String>,
     subject: Option<String>,
-    referrers: Vec<DescriptorView>,
+    kind: Kind,
+    /// What refers to it, each followed by what refers to that.
+    referrers: Vec<AccessoryView>,
 }
 
 impl From<Image> for ImageView {
@@ -223,7 +259,8 @@ impl From<Image> for ImageView {
             history: image.history.into_iter().map(HistoryStepView::from).collect(),
             annotations: image.annotations,
             subject: image.subject.map(|digest| digest.to_string()),
-            referrers: descriptors(image.referrers),
+            kind: image.kind,
+            referrers: image.referrers.into_iter().map(AccessoryView::from).collect(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod collect;
 mod config;
 mod document;
 mod image;
+mod kind;
 mod manifest;
 pub mod media_type;
 mod pulls;
@@ -45,6 +46,7 @@ pub use access::Rights;
 pub use blob::{Blob, BlobReader};
 pub use collect::Collected;
 pub use document::MAX_MANIFEST;
+pub use kind::Kind;
 pub use manifest::{MAX_TAGS, Manifest, NewPush, Pushed};
 pub use receive::{Body, ChunkStart, MAX_BLOB};
 pub use referrer::{Referrer, Referrers};
@@ -137,9 +139,28 @@ pub struct Image {
     pub history: Vec<HistoryStep>,
     pub annotations: std::collections::BTreeMap<String, String>,
     pub subject: Option<Digest>,
-    pub referrers: Vec<Descriptor>,
+    /// What it is.
+    pub kind: Kind,
+    /// What refers to it, each followed by what refers to that.
+    pub referrers: Vec<Accessory>,
     /// The manifest as pushed.
     pub raw: bytes::Bytes,
+}
+
+/// Something that refers to an image: a signature, an SBOM, the signature of that SBOM, …
+#[derive(Debug, Clone)]
+pub struct Accessory {
+    pub kind: Kind,
+    pub digest: Digest,
+    /// What it says it is: `artifactType`, else the config's media type, else its own.
+    pub type_name: String,
+    pub size: i64,
+    /// 1 for what refers to the image itself.
+    pub depth: usize,
+    /// The tag by which older clients find it, when it is no referrer by `subject`.
+    pub tag: Option<TagName>,
+    pub pushed_by: String,
+    pub pushed_at: Timestamp,
 }
 
 /// One move of a tag.

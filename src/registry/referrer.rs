@@ -108,7 +108,7 @@ impl Registry {
 }
 
 /// The tag of the fallback scheme: algorithm and at most 64 characters of the hash.
-fn fallback_tag(subject: &Digest) -> Option<TagName> {
+pub(super) fn fallback_tag(subject: &Digest) -> Option<TagName> {
     let algorithm = match subject.algorithm() {
         Algorithm::Sha256 => "sha256",
         Algorithm::Sha512 => "sha512",

@@ -9,6 +9,7 @@
 mod api;
 mod architecture;
 mod catalog;
+mod clients;
 mod embedded;
 mod engine;
 mod events;

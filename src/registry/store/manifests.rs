@@ -334,3 +334,71 @@ pub(in crate::registry) async fn referrers(
     .fetch_all(conn)
     .await
 }
+
+/// A manifest that refers to an image or to one of its referrers.
+#[derive(Debug)]
+pub(in crate::registry) struct AccessoryRow {
+    pub digest: Digest,
+    pub subject: Option<Digest>,
+    pub media_type: String,
+    pub artifact_type: Option<String>,
+    pub config_media_type: Option<String>,
+    pub layer_media_type: Option<String>,
+    pub tag: Option<TagName>,
+    pub size: i64,
+    pub pushed_by: String,
+    pub created_at: Timestamp,
+}
+
+/// Referrers of `subject` and of those, down to `depth`; what `tags` name; and the children of the
+/// index tagged `list`. A digest depends on its subject's, so there are no circles.
+pub(in crate::registry) async fn accessories(
+    conn: &mut PgConnection,
+    repository: RepositoryId,
+    subject: &Digest,
+    tags: &[String],
+    list: &str,
+    depth: i32,
+    limit: i64,
+) -> Result<Vec<AccessoryRow>, sqlx::Error> {
+    sqlx::query_as!(
+        AccessoryRow,
+        r#"with recursive found as (
+               select m.id, m.digest, m.subject_digest, null::text as tag, 1 as depth
+               from manifests m where m.repository_id = $1 and m.subject_digest = $2
+               union all
+               select m.id, m.digest, m.subject_digest, null, f.depth + 1
+               from found f
+               join manifests m on m.repository_id = $1 and m.subject_digest = f.digest
+               where f.depth < $4),
+           named as (
+               select t.manifest_id as id, t.name as tag from tags t
+               where t.repository_id = $1 and t.name = any($3)
+               union
+               select m.id, t.name from tags t
+               join manifest_references r on r.manifest_id = t.manifest_id and r.kind = 'manifest'
+               join manifests m on m.repository_id = $1 and m.digest = r.digest
+               where t.repository_id = $1 and t.name = $6)
+           select m.digest as "digest!: Digest", m.subject_digest as "subject: Digest",
+                  m.media_type as "media_type!", m.artifact_type, m.config_media_type,
+                  (select r.media_type from manifest_references r
+                   where r.manifest_id = m.id and r.kind = 'layer' order by r.position limit 1)
+                      as layer_media_type,
+                  a.tag as "tag: TagName", m.size as "size!", m.pushed_by as "pushed_by!",
+                  m.created_at as "created_at!"
+           from (select id, null::text as tag from found
+                 union all
+                 select n.id, n.tag from named n where n.id not in (select id from found)
+                 limit $5) a
+           join manifests m on m.id = a.id
+           order by m.created_at, m.digest"#,
+        repository.uuid(),
+        subject.to_string(),
+        tags,
+        depth,
+        limit,
+        list,
+    )
+    .fetch_all(conn)
+    .await
+}

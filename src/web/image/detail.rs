@@ -7,7 +7,7 @@ use super::{ImageQuery, Running, image_href};
 use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::{Digest, Reference, RepositoryName, Result, Timestamp};
 use crate::catalog::Project;
-use crate::registry::{Descriptor, HistoryStep, Image, ImageConfig};
+use crate::registry::{Accessory, Descriptor, HistoryStep, Image, ImageConfig, Kind};
 use crate::web::shell::Shell;
 use crate::web::text::Text;
 
@@ -64,13 +64,30 @@ pub(super) struct Layer {
     pub created: Option<Timestamp>,
 }
 
-/// A platform of an index, or something that refers to the image.
-pub(super) struct Relative {
-    pub kind: String,
+/// A platform of an index.
+pub(super) struct Child {
+    pub platform: String,
     pub digest: String,
     pub href: String,
-    pub media_type: String,
     pub size: i64,
+}
+
+/// Something that refers to the image, as a node of a tree written in order.
+pub(super) struct Node {
+    pub kind: &'static str,
+    pub label: String,
+    pub type_name: String,
+    /// Found by this tag, not by its subject.
+    pub tag: String,
+    pub digest: String,
+    pub href: String,
+    pub size: i64,
+    pub pushed_by: String,
+    pub pushed_at: Timestamp,
+    /// It begins a list inside the node before it.
+    pub opens: bool,
+    /// Lists that end after it.
+    pub closes: usize,
 }
 
 /// Everything on the right side of the page.
@@ -89,8 +106,10 @@ pub(super) struct Detail {
     config: Option<ImageConfig>,
     layers: Vec<Layer>,
     base_note: String,
-    children: Vec<Relative>,
-    referrers: Vec<Relative>,
+    kind: Kind,
+    kind_label: String,
+    children: Vec<Child>,
+    referrers: Vec<Node>,
     annotations: Vec<(String, String)>,
     history: Vec<Layer>,
     manifest: String,
@@ -167,20 +186,13 @@ impl Detail {
             count,
             current: tab == which,
         };
-        let relative = |d: &Descriptor, kind: String| Relative {
-            kind,
+        let child = |d: &Descriptor| Child {
+            platform: d.platform.clone().unwrap_or_else(|| t.get("image-platform-unknown")),
             digest: d.digest.short().to_owned(),
             href: image_href(name, &Reference::Digest(d.digest.clone())),
-            media_type: d.media_type.clone(),
             size: d.size,
         };
-        let children: Vec<_> = image
-            .children
-            .iter()
-            .map(|d| {
-                relative(d, d.platform.clone().unwrap_or_else(|| t.get("image-platform-unknown")))
-            })
-            .collect();
+        let children: Vec<_> = image.children.iter().map(child).collect();
         let platforms = if children.is_empty() {
             image
                 .config
@@ -188,14 +200,12 @@ impl Detail {
                 .map(|c| format!("{}/{}", c.os, c.architecture))
                 .unwrap_or_default()
         } else {
-            children.iter().map(|c| c.kind.as_str()).collect::<Vec<_>>().join(", ")
+            children.iter().map(|c| c.platform.as_str()).collect::<Vec<_>>().join(", ")
         };
-        let referrers: Vec<_> = image
-            .referrers
-            .iter()
-            .map(|d| relative(d, referrer_kind(&d.media_type).to_owned()))
-            .collect();
-        let (command, pulls) = pull(&t, host, name, reference, &image.digest, &href, &query.pull);
+        let referrers = nodes(&t, name, &image.referrers);
+        let ways = ways(&t, host, name, reference, &image);
+        let (command, pulls) = pull(ways, &href, &query.pull);
+        let runnable = image.kind.is_runnable();
         Self {
             title: tag.map_or_else(|| image.digest.short().to_owned(), ToString::to_string),
             aliases: image
@@ -218,7 +228,7 @@ impl Detail {
                 .unwrap_or_default(),
             manifest: String::from_utf8_lossy(&image.raw[..image.raw.len().min(MANIFEST)])
                 .into_owned(),
-            deploy: may(Resource::Deployment, Action::Create).then(|| {
+            deploy: (runnable && may(Resource::Deployment, Action::Create)).then(|| {
                 let image = format!("{name}:{}", tag.map_or_else(String::new, ToString::to_string));
                 let image = if tag.is_some() { image } else { format!("{name}@{reference}") };
                 let query = serde_urlencoded::to_string([("image", image)]).unwrap_or_default();
@@ -228,7 +238,10 @@ impl Detail {
             delete_image: may_delete.then(|| {
                 format!("{}/delete", image_href(name, &Reference::Digest(image.digest.clone())))
             }),
-            barred: (!may(Resource::Deployment, Action::Create)).then(|| t.get("needs-developer")),
+            barred: (runnable && !may(Resource::Deployment, Action::Create))
+                .then(|| t.get("needs-developer")),
+            kind: image.kind,
+            kind_label: kind_label(&t, image.kind),
             annotations: image.annotations.into_iter().collect(),
             t,
             digest: image.digest,
@@ -254,42 +267,97 @@ impl Detail {
     }
 }
 
-fn pull(
+/// One way to get it: word in the address, label, command.
+type Way = (&'static str, String, String);
+
+/// Commands that fetch it, by what it is; the first is shown unless another is asked for.
+fn ways(
     t: &Text,
     host: &str,
     name: &RepositoryName,
     reference: &Reference,
-    digest: &Digest,
-    href: &str,
-    wanted: &str,
-) -> (String, Vec<TabLink>) {
-    let image = match reference {
+    image: &Image,
+) -> Vec<Way> {
+    let full = match reference {
         Reference::Tag(tag) => format!("{host}/{name}:{tag}"),
         Reference::Digest(digest) => format!("{host}/{name}@{digest}"),
     };
-    let ways = [
-        ("", t.get("pull-docker"), format!("docker pull {image}")),
-        ("podman", t.get("pull-podman"), format!("podman pull {image}")),
-        ("digest", t.get("pull-digest"), format!("docker pull {host}/{name}@{digest}")),
-        ("skopeo", t.get("pull-skopeo"), format!("skopeo inspect docker://{image}")),
-        (
-            "curl",
-            t.get("pull-curl"),
-            format!("curl -u USER http://{host}/v2/{name}/manifests/{reference}"),
-        ),
-    ];
+    let digest = &image.digest;
+    let mut ways: Vec<Way> = match (image.kind, reference) {
+        (Kind::Image | Kind::Index, _) => vec![
+            ("", t.get("pull-docker"), format!("docker pull {full}")),
+            ("podman", t.get("pull-podman"), format!("podman pull {full}")),
+            ("digest", t.get("pull-digest"), format!("docker pull {host}/{name}@{digest}")),
+            ("skopeo", t.get("pull-skopeo"), format!("skopeo inspect docker://{full}")),
+        ],
+        // Helm writes `+` as `_` in tags, and wants its own spelling back.
+        (Kind::Chart, Reference::Tag(tag)) => {
+            let version = tag.as_str().replacen('_', "+", 1);
+            let helm = format!("helm pull oci://{host}/{name} --version {version}");
+            let install = format!("helm install NAME oci://{host}/{name} --version {version}");
+            vec![
+                ("", t.get("pull-helm"), helm),
+                ("install", t.get("pull-helm-install"), install),
+                ("oras", t.get("pull-oras"), format!("oras pull {full}")),
+            ]
+        }
+        _ => vec![("", t.get("pull-oras"), format!("oras pull {full}"))],
+    };
+    let curl = format!("curl -u USER http://{host}/v2/{name}/manifests/{reference}");
+    ways.push(("curl", t.get("pull-curl"), curl));
+    ways
+}
+
+/// The command of the way asked for, and links to all of them.
+fn pull(ways: Vec<Way>, href: &str, wanted: &str) -> (String, Vec<TabLink>) {
     let chosen = ways.iter().position(|(word, ..)| *word == wanted).unwrap_or(0);
+    let command = ways[chosen].2.clone();
     let links = ways
-        .iter()
+        .into_iter()
         .enumerate()
         .map(|(i, (word, label, _))| TabLink {
             href: if word.is_empty() { href.to_owned() } else { format!("{href}?pull={word}") },
-            label: label.clone(),
+            label,
             count: None,
             current: i == chosen,
         })
         .collect();
-    (ways[chosen].2.clone(), links)
+    (command, links)
+}
+
+fn kind_label(t: &Text, kind: Kind) -> String {
+    t.get(match kind {
+        Kind::Image => "kind-image",
+        Kind::Index => "kind-index",
+        Kind::Chart => "kind-chart",
+        Kind::Wasm => "kind-wasm",
+        Kind::Signature => "kind-signature",
+        Kind::Sbom => "kind-sbom",
+        Kind::Attestation => "kind-attestation",
+        Kind::Artifact => "kind-artifact",
+    })
+}
+
+/// The tree of what refers to an image, in the order of a nested list.
+fn nodes(t: &Text, name: &RepositoryName, accessories: &[Accessory]) -> Vec<Node> {
+    let depths: Vec<usize> = accessories.iter().map(|a| a.depth).chain([1]).collect();
+    accessories
+        .iter()
+        .enumerate()
+        .map(|(i, found)| Node {
+            kind: found.kind.as_str(),
+            label: kind_label(t, found.kind),
+            type_name: found.type_name.clone(),
+            tag: found.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
+            digest: found.digest.short().to_owned(),
+            href: image_href(name, &Reference::Digest(found.digest.clone())),
+            size: found.size,
+            pushed_by: found.pushed_by.clone(),
+            pushed_at: found.pushed_at,
+            opens: i > 0 && found.depth > depths[i - 1],
+            closes: found.depth.saturating_sub(depths[i + 1]),
+        })
+        .collect()
 }
 
 /// What the builder wrote, without its wrapping.
@@ -358,20 +426,6 @@ fn history(image: &Image) -> Vec<Layer> {
             created: step.created,
         })
         .collect()
-}
-
-/// A short word for what refers to an image.
-fn referrer_kind(media_type: &str) -> &'static str {
-    let has = |word: &str| media_type.contains(word);
-    if has("cosign") || has("signature") || has("sigstore") || has("notary") {
-        "sig"
-    } else if has("spdx") || has("cyclonedx") || has("sbom") || has("syft") {
-        "sbom"
-    } else if has("in-toto") || has("slsa") || has("provenance") {
-        "prov"
-    } else {
-        "artifact"
-    }
 }
 
 #[cfg(test)]

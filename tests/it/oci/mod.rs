@@ -3,7 +3,6 @@
 mod access;
 mod blobs;
 mod budget;
-mod clients;
 mod helper;
 mod manifests;
 mod token;

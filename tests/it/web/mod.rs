@@ -2,5 +2,6 @@
 
 mod access;
 mod assets;
+mod images;
 mod pages;
 mod words;

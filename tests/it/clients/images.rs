@@ -1,38 +1,12 @@
-//! The clients people use, against a real socket: docker, podman, skopeo, the oci-client crate.
-
-use std::path::Path;
+//! Clients of container images: docker, podman, buildah, skopeo, crane, containerd, and the
+//! oci-client crate.
 
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::secrets::RegistryAuth;
-use tokio::process::Command;
 
+use super::{Desk, must, run, text};
 use crate::support::images::{hello, tiny};
 use crate::support::oci::{PASSWORD, TestFace};
-
-struct Run {
-    ok: bool,
-    out: String,
-    err: String,
-}
-
-async fn run(program: &str, args: &[&str]) -> Run {
-    let output = Command::new(program).args(args).output().await.expect("the program runs");
-    Run {
-        ok: output.status.success(),
-        out: String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        err: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-    }
-}
-
-async fn must(program: &str, args: &[&str]) -> String {
-    let done = run(program, args).await;
-    assert!(done.ok, "{program} {args:?}\n{}\n{}", done.out, done.err);
-    done.out
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn docker_logs_in_pushes_and_pulls() {
@@ -140,4 +114,96 @@ async fn the_oci_client_crate_pushes_and_pulls() {
     let pulled = client.pull(&reference, &auth, vec![media_type]).await.expect("pulled");
     assert_eq!(pulled.layers[0].data, image.layers[0]);
     assert_eq!(client.list_tags(&reference, &auth, None, None).await.expect("tags").tags, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn buildah_pushes_what_it_built_and_pulls_it_again() {
+    let (_face, host) = TestFace::serve().await;
+    let desk = Desk::new(&host);
+    std::fs::write(desk.path("a.txt"), "built").expect("written");
+    let (root, state) = (desk.path("root"), desk.path("state"));
+    let buildah = |args: &[&str]| {
+        let own = ["--root", text(&root), "--runroot", text(&state), "--storage-driver", "vfs"];
+        let args: Vec<String> = own.iter().chain(args).map(|a| (*a).to_owned()).collect();
+        let desk = &desk;
+        async move {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            desk.must("buildah", &args).await
+        }
+    };
+    let container = buildah(&["from", "scratch"]).await;
+    buildah(&["copy", "-q", &container, "a.txt", "/a.txt"]).await;
+    buildah(&["config", "--label", "org.example=yes", &container]).await;
+    buildah(&["commit", "-q", &container, "built"]).await;
+    let image = format!("docker://{host}/ta/built:1");
+    let creds = format!("ada:{PASSWORD}");
+    let wire = ["--tls-verify=false", "--creds", &creds];
+    buildah(&[&["push", "-q"], &wire[..], &["built", &image]].concat()).await;
+    buildah(&["rmi", "-f", "built"]).await;
+    buildah(&[&["pull", "-q"], &wire[..], &[&image]].concat()).await;
+    let name = format!("{host}/ta/built:1");
+    let format = "{{index .OCIv1.Config.Labels \"org.example\"}}";
+    assert_eq!(buildah(&["inspect", "--type", "image", "--format", format, &name]).await, "yes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crane_copies_tags_indexes_validates_and_deletes() {
+    let (_face, host) = TestFace::serve().await;
+    let desk = Desk::new(&host).logged_in("mia").await;
+    let layout = desk.path("layout");
+    let image = hello("crane");
+    image.write_oci_layout(&layout, "1");
+    let tag = |tag: &str| format!("{host}/ta/hello:{tag}");
+    let crane = |args: &[&str]| {
+        let args: Vec<String> =
+            args.iter().copied().chain(["--insecure"]).map(str::to_owned).collect();
+        let desk = &desk;
+        async move {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            desk.must("crane", &args).await
+        }
+    };
+    crane(&["push", text(&layout), &tag("1")]).await;
+    assert_eq!(crane(&["digest", &tag("1")]).await, image.digest().to_string());
+    std::fs::write(desk.path("layer.tar"), crate::support::images::layer("appended"))
+        .expect("written");
+    let appended = format!("{host}/ta/appended:1");
+    crane(&["append", "--oci-empty-base", "-f", "layer.tar", "-t", &appended]).await;
+    crane(&["validate", "--remote", &appended]).await;
+    crane(&["cp", &tag("1"), &format!("{host}/ta/copy:1")]).await;
+    crane(&["tag", &tag("1"), "two"]).await;
+    crane(&["index", "append", "-m", &tag("1"), "-m", &tag("two"), "-t", &tag("multi")]).await;
+    let repository = format!("{host}/ta/hello");
+    assert_eq!(crane(&["ls", &repository]).await, "1\nmulti\ntwo");
+    let index: serde_json::Value =
+        serde_json::from_str(&crane(&["manifest", &tag("multi")]).await).expect("JSON");
+    assert_eq!(index["manifests"][0]["digest"], image.digest().to_string());
+    assert_eq!(crane(&["catalog", &host]).await, "ta/appended\nta/copy\nta/hello");
+    // The tag goes, what it named stays.
+    crane(&["delete", &tag("two")]).await;
+    assert_eq!(crane(&["ls", &repository]).await, "1\nmulti");
+    crane(&["pull", "--format", "oci", &tag("1"), text(&desk.path("pulled"))]).await;
+    let refused = desk.run("crane", &["digest", "--insecure", &format!("{host}/tb/x:1")]).await;
+    assert!(!refused.ok, "of another tenant: {}", refused.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containerd_pulls_and_pushes() {
+    let (face, host) = TestFace::serve().await;
+    let desk = Desk::new(&host);
+    let image = hello("containerd");
+    face.client_of("ada", "ta/hello").await.push("ta/hello", "1", &image).await;
+    let daemon = desk.containerd().await;
+    let user = format!("ada:{PASSWORD}");
+    let (first, second) = (format!("{host}/ta/hello:1"), format!("{host}/ta/again:1"));
+    let pull = ["images", "pull", "--plain-http", "--snapshotter", "native", "-u", &user, &first];
+    daemon.ctr(&desk, &pull).await;
+    daemon.ctr(&desk, &["images", "tag", &first, &second]).await;
+    daemon.ctr(&desk, &["images", "push", "--plain-http", "-u", &user, &second]).await;
+    let ada = face.client_of("ada", "ta/again").await;
+    let pushed = ada.head("/v2/ta/again/manifests/1").await.expect(200);
+    assert_eq!(pushed.header("docker-content-digest"), image.digest().to_string());
+    let stranger = format!("eve:{PASSWORD}");
+    let refused = ["images", "pull", "--plain-http", "-u", &stranger, &first];
+    assert!(!daemon.try_ctr(&desk, &refused).await.ok, "eve pulled");
 }
