@@ -3,11 +3,13 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::accessories::{Node, kind_label, nodes};
+use super::ways::{pull, ways};
 use super::{ImageQuery, Running, image_href};
 use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::{Digest, Reference, RepositoryName, Result, Timestamp};
 use crate::catalog::Project;
-use crate::registry::{Accessory, Descriptor, HistoryStep, Image, ImageConfig, Kind};
+use crate::registry::{Descriptor, HistoryStep, Image, ImageConfig, Kind};
 use crate::web::shell::Shell;
 use crate::web::text::Text;
 
@@ -70,24 +72,6 @@ pub(super) struct Child {
     pub digest: String,
     pub href: String,
     pub size: i64,
-}
-
-/// Something that refers to the image, as a node of a tree written in order.
-pub(super) struct Node {
-    pub kind: &'static str,
-    pub label: String,
-    pub type_name: String,
-    /// Found by this tag, not by its subject.
-    pub tag: String,
-    pub digest: String,
-    pub href: String,
-    pub size: i64,
-    pub pushed_by: String,
-    pub pushed_at: Timestamp,
-    /// It begins a list inside the node before it.
-    pub opens: bool,
-    /// Lists that end after it.
-    pub closes: usize,
 }
 
 /// Everything on the right side of the page.
@@ -265,99 +249,6 @@ impl Detail {
     fn layers_size(&self) -> i64 {
         self.layers.iter().filter_map(|layer| layer.size).sum()
     }
-}
-
-/// One way to get it: word in the address, label, command.
-type Way = (&'static str, String, String);
-
-/// Commands that fetch it, by what it is; the first is shown unless another is asked for.
-fn ways(
-    t: &Text,
-    host: &str,
-    name: &RepositoryName,
-    reference: &Reference,
-    image: &Image,
-) -> Vec<Way> {
-    let full = match reference {
-        Reference::Tag(tag) => format!("{host}/{name}:{tag}"),
-        Reference::Digest(digest) => format!("{host}/{name}@{digest}"),
-    };
-    let digest = &image.digest;
-    let mut ways: Vec<Way> = match (image.kind, reference) {
-        (Kind::Image | Kind::Index, _) => vec![
-            ("", t.get("pull-docker"), format!("docker pull {full}")),
-            ("podman", t.get("pull-podman"), format!("podman pull {full}")),
-            ("digest", t.get("pull-digest"), format!("docker pull {host}/{name}@{digest}")),
-            ("skopeo", t.get("pull-skopeo"), format!("skopeo inspect docker://{full}")),
-        ],
-        // Helm writes `+` as `_` in tags, and wants its own spelling back.
-        (Kind::Chart, Reference::Tag(tag)) => {
-            let version = tag.as_str().replacen('_', "+", 1);
-            let helm = format!("helm pull oci://{host}/{name} --version {version}");
-            let install = format!("helm install NAME oci://{host}/{name} --version {version}");
-            vec![
-                ("", t.get("pull-helm"), helm),
-                ("install", t.get("pull-helm-install"), install),
-                ("oras", t.get("pull-oras"), format!("oras pull {full}")),
-            ]
-        }
-        _ => vec![("", t.get("pull-oras"), format!("oras pull {full}"))],
-    };
-    let curl = format!("curl -u USER http://{host}/v2/{name}/manifests/{reference}");
-    ways.push(("curl", t.get("pull-curl"), curl));
-    ways
-}
-
-/// The command of the way asked for, and links to all of them.
-fn pull(ways: Vec<Way>, href: &str, wanted: &str) -> (String, Vec<TabLink>) {
-    let chosen = ways.iter().position(|(word, ..)| *word == wanted).unwrap_or(0);
-    let command = ways[chosen].2.clone();
-    let links = ways
-        .into_iter()
-        .enumerate()
-        .map(|(i, (word, label, _))| TabLink {
-            href: if word.is_empty() { href.to_owned() } else { format!("{href}?pull={word}") },
-            label,
-            count: None,
-            current: i == chosen,
-        })
-        .collect();
-    (command, links)
-}
-
-fn kind_label(t: &Text, kind: Kind) -> String {
-    t.get(match kind {
-        Kind::Image => "kind-image",
-        Kind::Index => "kind-index",
-        Kind::Chart => "kind-chart",
-        Kind::Wasm => "kind-wasm",
-        Kind::Signature => "kind-signature",
-        Kind::Sbom => "kind-sbom",
-        Kind::Attestation => "kind-attestation",
-        Kind::Artifact => "kind-artifact",
-    })
-}
-
-/// The tree of what refers to an image, in the order of a nested list.
-fn nodes(t: &Text, name: &RepositoryName, accessories: &[Accessory]) -> Vec<Node> {
-    let depths: Vec<usize> = accessories.iter().map(|a| a.depth).chain([1]).collect();
-    accessories
-        .iter()
-        .enumerate()
-        .map(|(i, found)| Node {
-            kind: found.kind.as_str(),
-            label: kind_label(t, found.kind),
-            type_name: found.type_name.clone(),
-            tag: found.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
-            digest: found.digest.short().to_owned(),
-            href: image_href(name, &Reference::Digest(found.digest.clone())),
-            size: found.size,
-            pushed_by: found.pushed_by.clone(),
-            pushed_at: found.pushed_at,
-            opens: i > 0 && found.depth > depths[i - 1],
-            closes: found.depth.saturating_sub(depths[i + 1]),
-        })
-        .collect()
 }
 
 /// What the builder wrote, without its wrapping.

@@ -3,8 +3,10 @@
 //!
 //! Repository names hold slashes, so what follows a repository in an address comes after `/-/`.
 
+mod accessories;
 pub(in crate::web) mod delete;
 mod detail;
+mod ways;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
