@@ -1,15 +1,13 @@
 //! Blobs as clients see them: through a repository that links them.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use bytes::Bytes;
 use chrono::Duration;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 
 use super::access::{self, DELETE, PULL, PUSH};
-use super::blob_store::{CHUNK, on_disk};
+use super::blob_store::BlobContent;
 use super::store::blobs::Linked;
 use super::{Registry, store};
 use crate::base::{Actor, Digest, Error, ErrorKind, RepositoryName, Result};
@@ -32,7 +30,7 @@ pub struct Blob {
 #[derive(Debug)]
 pub struct BlobReader {
     pub blob: Blob,
-    file: File,
+    content: BlobContent,
 }
 
 pub(super) fn unknown_blob(digest: &Digest) -> Error {
@@ -61,12 +59,10 @@ impl Registry {
     ) -> Result<BlobReader> {
         self.authorize(actor, name, PULL).await?;
         let linked = self.linked(name, digest).await?;
-        let blobs = self.blobs();
-        let stored = linked.stored.clone();
-        let file = on_disk("opening a blob", move || blobs.open_blob(&stored)).await?.ok_or_else(
-            || Error::internal(format!("blob {} has a row but no file", linked.stored), "missing"),
-        )?;
-        Ok(BlobReader { blob: Blob { digest: digest.clone(), size: size_of(&linked) }, file })
+        let content = self.blobs().open_blob(&linked.stored).await?.ok_or_else(|| {
+            Error::internal(format!("blob {} has a row but no file", linked.stored), "missing")
+        })?;
+        Ok(BlobReader { blob: Blob { digest: digest.clone(), size: size_of(&linked) }, content })
     }
 
     /// The link, freshly touched.
@@ -174,45 +170,8 @@ fn size_of(linked: &Linked) -> u64 {
 }
 
 impl BlobReader {
-    /// The bytes of `range` in large chunks, reading one ahead. Memory is bounded by two chunks.
+    /// The bytes of `range` in large chunks. Memory is bounded by two chunks.
     pub fn read(self, range: Range<u64>) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
-        let left = range.end.saturating_sub(range.start);
-        let first = Ahead::start(self.file, Some(range.start), left);
-        stream::unfold(Some(first), |ahead| async move {
-            match ahead?.next().await {
-                Ok(Some((bytes, rest))) => Some((Ok(bytes), rest)),
-                Ok(None) => None,
-                Err(e) => Some((Err(e), None)),
-            }
-        })
-    }
-}
-
-/// One chunk being read while the one before is being sent.
-struct Ahead(tokio::task::JoinHandle<std::io::Result<(File, Bytes, u64)>>);
-
-impl Ahead {
-    fn start(mut file: File, seek: Option<u64>, left: u64) -> Self {
-        Self(tokio::task::spawn_blocking(move || {
-            if let Some(at) = seek.filter(|at| *at > 0) {
-                file.seek(SeekFrom::Start(at))?;
-            }
-            let want = left.min(CHUNK as u64);
-            let mut buffer = Vec::with_capacity(usize::try_from(want).unwrap_or(CHUNK));
-            (&mut file).take(want).read_to_end(&mut buffer)?;
-            if (buffer.len() as u64) < want {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-            }
-            Ok((file, Bytes::from(buffer), left - want))
-        }))
-    }
-
-    async fn next(self) -> std::io::Result<Option<(Bytes, Option<Self>)>> {
-        let (file, bytes, left) = self.0.await.map_err(std::io::Error::other)??;
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let rest = (left > 0).then(|| Self::start(file, None, left));
-        Ok(Some((bytes, rest)))
+        self.content.read(range)
     }
 }

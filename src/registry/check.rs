@@ -1,10 +1,5 @@
-//! Checking what is stored: whether the disk takes writes, and whether every blob is intact.
+//! Checking what is stored: whether the store takes writes, and whether every blob is intact.
 
-use std::io::{Read as _, Write as _};
-
-use sha2::Digest as _;
-
-use super::blob_store::{CHUNK, on_disk};
 use super::{Registry, store};
 use crate::base::{Digest, Result};
 
@@ -30,19 +25,9 @@ pub struct Checked {
 }
 
 impl Registry {
-    /// Writes, syncs, reads and removes a small file where blobs are kept.
+    /// Writes, reads and removes a small piece of data where blobs are kept.
     pub async fn check_storage(&self) -> Result<()> {
-        let path = self.blobs().probe_path();
-        on_disk("probing the blob store", move || {
-            let mut file = std::fs::File::create(&path)?;
-            file.write_all(b"probe")?;
-            file.sync_data()?;
-            drop(file);
-            let read = std::fs::read(&path)?;
-            std::fs::remove_file(&path)?;
-            if read == b"probe" { Ok(()) } else { Err(std::io::ErrorKind::InvalidData.into()) }
-        })
-        .await
+        self.blobs().probe().await
     }
 
     /// Reads every blob and compares it with its row. With `quick`, only whether it is there and
@@ -75,27 +60,18 @@ impl Registry {
         size: i64,
         quick: bool,
     ) -> Result<Option<&'static str>> {
-        let (blobs, digest) = (self.blobs(), digest.clone());
-        on_disk("checking a blob", move || {
-            let Some(mut file) = blobs.open_blob(&digest)? else { return Ok(Some("missing")) };
-            if i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX) != size {
-                return Ok(Some("wrong size"));
-            }
-            if quick {
-                return Ok(None);
-            }
-            let mut hash = sha2::Sha256::new();
-            let mut buffer = vec![0u8; CHUNK];
-            loop {
-                let read = file.read(&mut buffer)?;
-                if read == 0 {
-                    break;
-                }
-                hash.update(&buffer[..read]);
-            }
-            let intact = hex::encode(hash.finalize()) == digest.hex();
-            Ok(if intact { None } else { Some("wrong content") })
+        let blobs = self.blobs();
+        let Some(found) = blobs.blob_size(digest).await? else { return Ok(Some("missing")) };
+        if i64::try_from(found).unwrap_or(i64::MAX) != size {
+            return Ok(Some("wrong size"));
+        }
+        if quick {
+            return Ok(None);
+        }
+        Ok(match blobs.hash_blob(digest).await? {
+            None => Some("missing"),
+            Some(found) if found == *digest => None,
+            Some(_) => Some("wrong content"),
         })
-        .await
     }
 }

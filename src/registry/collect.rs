@@ -19,7 +19,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::blob_store::on_disk;
 use super::{Registry, store};
 use crate::base::{Actor, Digest, Result, Timestamp};
 use crate::events::{self, NewEvent, Target};
@@ -116,8 +115,7 @@ impl Registry {
         let mut tx = self.db.begin().await?;
         let free = store::blobs::hold_absent(tx.conn(), digest, self.now()).await?;
         if free {
-            let (blobs, digest) = (self.blobs(), digest.clone());
-            on_disk("removing a blob", move || blobs.remove_blob(&digest)).await?;
+            self.blobs().remove_blob(digest).await?;
         }
         // Rolled back: the row only held the key.
         drop(tx);
@@ -132,18 +130,15 @@ impl Registry {
         let before = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut removed = 0;
         let blobs = self.blobs();
-        let on_shelf = on_disk("listing uploads", move || blobs.uploads_on_disk(before)).await?;
+        let on_shelf = blobs.uploads_on_disk(before).await?;
         let ids: Vec<_> = on_shelf.iter().map(|id| id.uuid()).collect();
         let gone = store::uploads::without_row(&mut *self.db.read().await?, &ids).await?;
         for id in gone {
-            let blobs = self.blobs();
-            on_disk("removing an upload", move || blobs.remove_upload(id)).await?;
+            blobs.remove_upload(id).await?;
             removed += 1;
         }
         for shard in 0..=u8::MAX {
-            let blobs = self.blobs();
-            let digests =
-                on_disk("listing blobs", move || blobs.blobs_in_shard(shard, before)).await?;
+            let digests = blobs.blobs_in_shard(shard, before).await?;
             let texts: Vec<_> = digests.iter().map(Digest::to_string).collect();
             let orphans = store::blobs::without_row(&mut *self.db.read().await?, &texts).await?;
             for digest in orphans {

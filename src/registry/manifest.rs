@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::access::{DELETE, PULL, PUSH};
-use super::blob_store::on_disk;
 use super::config::{self, MAX_CONFIG};
 use super::document::{self, Document, Part, clean};
 use super::media_type::{self, Shape};
@@ -205,9 +204,7 @@ impl Registry {
             .and_then(|part| blobs.get(&part.digest))
             .map(|wanted| wanted.stored.clone());
         let Some(stored) = stored else { return Ok(None) };
-        let store = self.blobs();
-        let bytes =
-            on_disk("reading a config", move || store.read_blob(&stored, MAX_CONFIG)).await?;
+        let bytes = self.blobs().read_blob(&stored, MAX_CONFIG).await?;
         Ok(bytes
             .and_then(|bytes| config::parse(&bytes))
             .and_then(|config| serde_json::to_value(config).ok()))

@@ -38,9 +38,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::SharedClockDebug;
 use crate::base::id::{ManifestId, ProjectId, RepositoryId, UploadId};
-use crate::base::{Digest, Error, RepositoryName, Result, SharedClock, TagName, Timestamp};
+use crate::base::{Digest, RepositoryName, Result, SharedClock, TagName, Timestamp};
 use crate::catalog::Catalog;
 use crate::db::Db;
+use blob_store::BlobStore;
 
 pub use access::Rights;
 pub use blob::{Blob, BlobReader};
@@ -206,7 +207,7 @@ pub struct Registry {
 
 #[derive(Debug)]
 struct Shared {
-    blobs: blob_store::BlobStore,
+    blobs: BlobStore,
     cache: cache::Cache,
     hashes: upload::Hashes,
     pulls: pulls::PullCounts,
@@ -220,14 +221,7 @@ impl Registry {
         catalog: Catalog,
         blob_dir: PathBuf,
     ) -> Result<Self> {
-        let shown = blob_dir.display().to_string();
-        let blobs = blob_store::on_disk("opening the blob store", move || {
-            blob_store::BlobStore::open(&blob_dir)
-        })
-        .await
-        .map_err(|e| {
-            Error::unavailable(format!("cannot use the blob directory {shown}")).with_source(e)
-        })?;
+        let blobs = BlobStore::open_directory(blob_dir).await?;
         let shared = Shared {
             blobs,
             cache: cache::Cache::new(db.changes()),
@@ -246,7 +240,7 @@ impl Registry {
         self.clock.0.now()
     }
 
-    fn blobs(&self) -> blob_store::BlobStore {
-        self.shared.blobs.clone()
+    fn blobs(&self) -> &BlobStore {
+        &self.shared.blobs
     }
 }

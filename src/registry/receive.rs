@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
-use super::blob_store::{UploadFile, disk_fault, on_disk};
+use super::blob_store::{UploadFile, disk_fault};
 use super::upload::unknown_upload;
 use super::{Registry, store};
 use crate::base::id::UploadId;
@@ -75,7 +75,7 @@ impl Registry {
         };
         let file = pen.rest().await?;
         if last && fault.is_none() {
-            return on_disk("syncing an upload", move || synced(file)).await;
+            return file.sync().await;
         }
         let file = self.note(id, file, &mut noted).await?;
         match fault {
@@ -89,7 +89,7 @@ impl Registry {
 
     /// Makes what was received durable, then visible.
     async fn note(&self, id: UploadId, file: UploadFile, noted: &mut u64) -> Result<UploadFile> {
-        let file = on_disk("syncing an upload", move || synced(file)).await?;
+        let file = file.sync().await?;
         if file.len() != *noted {
             let received = i64::try_from(file.len()).unwrap_or(i64::MAX);
             let mut conn = self.db.read().await?;
@@ -138,10 +138,6 @@ async fn gather(body: &mut impl Body) -> (Vec<Bytes>, Option<Result<()>>) {
         }
     }
     (batch, None)
-}
-
-fn synced(mut file: UploadFile) -> std::io::Result<UploadFile> {
-    file.sync().map(|()| file)
 }
 
 fn wrong_length() -> Error {

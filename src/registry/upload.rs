@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::access::PUSH;
 use super::blob::Blob;
-use super::blob_store::{Opened, UploadFile, disk_fault, on_disk};
+use super::blob_store::{Opened, UploadFile};
 use super::receive::{Body, ChunkStart};
 use super::store::uploads::UploadRow;
 use super::{Registry, store};
@@ -179,17 +179,10 @@ impl Registry {
         }
         let file = self.receive(id, file, received(&row), chunk, body, true).await?;
         let wanted = digest.algorithm();
-        let stored = file.sha256().map_err(|e| disk_fault("hashing an upload", e))?;
+        let stored = file.sha256()?;
         let (file, found) = match wanted {
             Algorithm::Sha256 => (file, stored.clone()),
-            Algorithm::Sha512 => {
-                let mut file = file;
-                on_disk("hashing an upload", move || {
-                    let found = file.sha512()?;
-                    Ok((file, found))
-                })
-                .await?
-            }
+            Algorithm::Sha512 => file.sha512().await?,
         };
         if found != *digest {
             self.shared.hashes.forget(id);
@@ -211,8 +204,7 @@ impl Registry {
         if digest.algorithm() != Algorithm::Sha256 {
             return Ok(false);
         }
-        let (blobs, digest, len) = (self.blobs(), digest.clone(), received(row));
-        on_disk("verifying a blob", move || blobs.verify_blob(&digest, len)).await
+        self.blobs().verify_blob(digest, received(row)).await
     }
 
     /// Records a verified blob: rows first (which locks its digest against collection), then the
@@ -238,16 +230,9 @@ impl Registry {
         if *digest != stored {
             store::blobs::insert_alias(tx.conn(), digest, &stored).await?;
         }
-        let blobs = self.blobs();
-        let placed = on_disk("moving an upload into place", move || {
-            if move_file {
-                blobs.place(id, &stored).map(|()| true)
-            } else {
-                blobs.has_blob(&stored)
-            }
-        })
-        .await?;
-        if !placed {
+        if move_file {
+            self.blobs().place(id, &stored).await?;
+        } else if !self.blobs().has_blob(&stored).await? {
             return Err(unknown_upload(id));
         }
         tx.commit().await?;
@@ -270,8 +255,7 @@ impl Registry {
 
     async fn discard(&self, id: UploadId) -> Result<()> {
         self.shared.hashes.forget(id);
-        let blobs = self.blobs();
-        on_disk("removing an upload", move || blobs.remove_upload(id)).await
+        self.blobs().remove_upload(id).await
     }
 
     /// Uploads in progress in a project, newest first. Only members see whose they are.
@@ -305,14 +289,13 @@ impl Registry {
         let row = self.find_upload(actor, name, id).await?;
         let len = received(&row);
         let hash = self.shared.hashes.take(id, len);
-        let blobs = self.blobs();
-        match on_disk("opening an upload", move || blobs.open_upload(id, len, hash)).await? {
+        match self.blobs().open_upload(id, len, hash).await? {
             Opened::Ready(file) => Ok((row, file)),
             Opened::Busy => Err(busy()),
             Opened::Longer(file) => {
                 let row = self.find_upload(actor, name, id).await?;
                 let len = received(&row);
-                let file = on_disk("cutting an upload", move || file.cut(len)).await?;
+                let file = file.cut(len).await?;
                 Ok((row, file))
             }
         }
