@@ -84,4 +84,8 @@ ids! {
     NodeId,
     /// A row of the event log.
     EventId,
+    /// A rule that locks tags.
+    TagRuleId,
+    /// A label of a project.
+    LabelId,
 }

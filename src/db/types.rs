@@ -53,6 +53,8 @@ store_ids!(
     ServiceId,
     NodeId,
     EventId,
+    TagRuleId,
+    LabelId,
 );
 
 /// Text columns that hold a parsed value; a row that does not parse is a decode error.

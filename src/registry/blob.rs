@@ -16,6 +16,8 @@ use crate::events::{self, NewEvent, Target};
 /// How fresh a blob is kept by those who look at it. Far below the grace of the collection, so
 /// that whoever was told "it is there" has the time to push the manifest.
 const TOUCH_EVERY: Duration = Duration::minutes(10);
+/// Deleted images named in an event.
+const NAMED: i64 = 100;
 
 /// A blob in a repository.
 #[derive(Debug, Clone)]
@@ -127,7 +129,8 @@ impl Registry {
         Ok(true)
     }
 
-    /// Removes a blob from a repository, unless one of its manifests needs it.
+    /// Removes a blob from a repository, unless one of its manifests needs it. Deleted images that
+    /// need it cannot be restored from then on; the event names them.
     pub async fn delete_blob(
         &self,
         actor: &Actor,
@@ -154,12 +157,19 @@ impl Registry {
                 ),
             ));
         }
+        let voided = store::deleted::needing(tx.conn(), repository, &linked.stored, NAMED).await?;
+        let also = match voided.len() {
+            0 => String::new(),
+            1 => "; a deleted image can therefore not be restored".to_owned(),
+            _ => "; deleted images can therefore not be restored".to_owned(),
+        };
         let event = NewEvent::new(
             "blob.delete",
             Target::named("blob", digest),
-            format!("Blob {} was removed from {name}", digest.short()),
+            format!("Blob {} was removed from {name}{also}", digest.short()),
         )
-        .in_project(project.id);
+        .in_project(project.id)
+        .detail(serde_json::json!({ "digest": digest, "unrestorable": voided }));
         events::append(&mut tx, &*self.clock.0, actor, event).await?;
         tx.commit().await
     }

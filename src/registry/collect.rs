@@ -1,6 +1,7 @@
 //! Collection: removes what nobody needs, and never anything that somebody does.
 //!
-//! A link is *loose* when no manifest of its repository names the blob; a blob is loose when it
+//! A link is *loose* when no manifest of its repository names the blob, deleted ones that can still
+//! be restored included; a blob is loose when it
 //! has no link. Both go once the blob was untouched for [`GRACE`].
 //!
 //! # Design notes
@@ -45,6 +46,7 @@ impl Registry {
     /// Removes uploads, links and blobs that nobody needs any more.
     pub async fn collect(&self) -> Result<Collected> {
         let before = self.now() - GRACE;
+        self.purge_expired().await?;
         let uploads = self.reap_idle(before, None).await?;
         let mut done = Collected { uploads, ..Collected::default() };
         loop {
@@ -148,10 +150,18 @@ impl Registry {
         Ok(removed)
     }
 
+    /// Gives tags of older installations their place among versions.
+    async fn fill_version_keys(&self) -> Result<()> {
+        let mut conn = self.db.read().await?;
+        while store::tags::fill_version_keys(&mut conn, 1000).await? > 0 {}
+        Ok(())
+    }
+
     /// Collects until `stop`; sweeps daily.
     pub(super) async fn keep_clean(&self, stop: CancellationToken) {
         let swept = std::sync::Mutex::new(self.now());
         let work = || async {
+            self.fill_version_keys().await?;
             self.collect().await?;
             let due = {
                 let last = *swept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

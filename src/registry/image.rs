@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::config::{self, StoredConfig};
 use super::kind::{Kind, TAG_SUFFIXES};
+use super::label::Chip;
 use super::store::manifests::AccessoryRow;
 use super::{Accessory, Descriptor, Image, Registry, referrer, store};
 use crate::accounts::rbac::{Action, Permission, Resource};
@@ -78,6 +79,7 @@ impl Registry {
             subject: row.subject,
             kind,
             referrers: tree(&row.digest, accessories),
+            labels: Chip::gathered(row.labels),
             raw: Bytes::from(row.content),
         })
     }

@@ -9,6 +9,7 @@ use super::access::{DELETE, PULL, PUSH};
 use super::config::{self, MAX_CONFIG};
 use super::document::{self, Document, Part, clean};
 use super::media_type::{self, Shape};
+use super::rules::{self, Change};
 use super::store::blobs::Wanted;
 use super::store::manifests::{NewManifest, NewReference};
 use super::store::tags::Mover;
@@ -159,13 +160,17 @@ impl Registry {
             store::manifests::insert_references(tx.conn(), stored.id, &references).await?;
         }
         let target = Pointing { project: &project, name, digest: &digest, client: push.client };
-        self.point_tags(&mut tx, actor, repository, stored.id, &tags, target, now).await?;
+        let pointed =
+            self.point_tags(&mut tx, actor, repository, stored.id, &tags, target, now).await;
+        if let Err(error) = pointed {
+            return Err(self.refused(tx, actor, &project, error).await);
+        }
         tx.commit().await?;
         Ok(Pushed { digest, subject: document.subject, tags })
     }
 
     /// Locks the links of all blobs that the manifest needs; the first missing one is named.
-    async fn lock_blobs(
+    pub(super) async fn lock_blobs(
         &self,
         tx: &mut Tx,
         repository: RepositoryId,
@@ -239,6 +244,13 @@ impl Registry {
         let moves =
             store::tags::record_moves(tx.conn(), repository, &names, Some(digest), mover, now)
                 .await?;
+        let changes: Vec<(&str, Change)> = moves
+            .iter()
+            .map(|(tag, from)| {
+                (tag.as_str(), if from.is_some() { Change::Move } else { Change::Create })
+            })
+            .collect();
+        self.check_rules(tx, actor, project, name, &changes).await?;
         let moves: HashMap<_, _> = moves.into_iter().collect();
         for tag in names {
             let (moved, from) = match moves.get(&tag) {
@@ -258,7 +270,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Deletes a manifest and its tags.
+    /// Deletes a manifest and its tags; it can be restored for a while (see [`super::deleted`]).
     pub async fn delete_image(
         &self,
         actor: &Actor,
@@ -281,11 +293,15 @@ impl Registry {
         let (id, repository) = store::manifests::lock(tx.conn(), name, digest)
             .await?
             .ok_or_else(|| unknown_manifest(&Reference::Digest(digest.clone())))?;
+        let (mover, now) = (Mover { name: &actor.name, client }, self.now());
+        let until = self.bury(&mut tx, &[id], mover, now).await?;
         let tags = store::tags::delete_of_manifest(tx.conn(), id).await?;
         if !tags.is_empty() {
-            let mover = Mover { name: &actor.name, client };
-            store::tags::record_moves(tx.conn(), repository, &tags, None, mover, self.now())
-                .await?;
+            store::tags::record_moves(tx.conn(), repository, &tags, None, mover, now).await?;
+        }
+        let changes = rules::all(&tags, Change::Remove);
+        if let Err(error) = self.check_rules(&mut tx, actor, &project, name, &changes).await {
+            return Err(self.refused(tx, actor, &project, error).await);
         }
         store::manifests::delete(tx.conn(), id).await?;
         let event = NewEvent::new(
@@ -297,7 +313,12 @@ impl Registry {
             },
         )
         .in_project(project.id)
-        .detail(serde_json::json!({ "digest": digest, "tags": tags, "client": client }));
+        .detail(serde_json::json!({
+            "digest": digest,
+            "tags": tags,
+            "client": client,
+            "restorableUntil": until,
+        }));
         events::append(&mut tx, &*self.clock.0, actor, event).await?;
         tx.commit().await
     }
@@ -350,7 +371,7 @@ async fn total_size(
     Ok(store::manifests::children_size(tx.conn(), repository, &children).await?)
 }
 
-fn references(document: &Document) -> Vec<NewReference> {
+pub(super) fn references(document: &Document) -> Vec<NewReference> {
     let rows = |kind, parts: &[Part]| -> Vec<NewReference> {
         let row = |(position, part): (usize, &Part)| NewReference {
             kind,

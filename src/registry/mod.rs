@@ -17,19 +17,24 @@ mod blob_store;
 mod cache;
 pub mod check;
 mod collect;
+pub mod compare;
 mod config;
+mod deleted;
 mod document;
 mod image;
 mod kind;
+mod label;
 mod manifest;
 pub mod media_type;
 mod pulls;
 mod receive;
 mod referrer;
 mod repository;
+pub mod rules;
 mod store;
 mod tag;
 mod upload;
+mod version;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,11 +51,14 @@ use blob_store::BlobStore;
 pub use access::Rights;
 pub use blob::{Blob, BlobReader};
 pub use collect::Collected;
+pub use deleted::{DeletedImage, DeletedTag, Restored, UNDELETE_WINDOW};
 pub use document::MAX_MANIFEST;
 pub use kind::Kind;
+pub use label::{Chip, Label, LabelChange, LabelColor, NewLabel};
 pub use manifest::{MAX_TAGS, Manifest, NewPush, Pushed};
 pub use receive::{Body, ChunkStart, MAX_BLOB};
 pub use referrer::{Referrer, Referrers};
+pub use tag::{TagFilter, TagOrder};
 pub use upload::Upload;
 
 /// A repository in a list.
@@ -84,6 +92,8 @@ pub struct Tag {
     pub aliases: Vec<TagName>,
     /// `linux/amd64`, … (several for an index).
     pub platforms: Vec<String>,
+    /// Labels of its image.
+    pub labels: Vec<Chip>,
 }
 
 /// One layer, config or child of a manifest.
@@ -144,6 +154,7 @@ pub struct Image {
     pub kind: Kind,
     /// What refers to it, each followed by what refers to that.
     pub referrers: Vec<Accessory>,
+    pub labels: Vec<Chip>,
     /// The manifest as pushed.
     pub raw: bytes::Bytes,
 }
@@ -202,6 +213,8 @@ pub struct Registry {
     pub(crate) db: Db,
     pub(crate) clock: SharedClockDebug,
     pub(crate) catalog: Catalog,
+    /// How long deleted images are kept.
+    undelete_window: chrono::Duration,
     shared: Arc<Shared>,
 }
 
@@ -228,7 +241,21 @@ impl Registry {
             hashes: upload::Hashes::default(),
             pulls: pulls::PullCounts::default(),
         };
-        Ok(Self { db, clock: SharedClockDebug(clock), catalog, shared: Arc::new(shared) })
+        Ok(Self {
+            db,
+            clock: SharedClockDebug(clock),
+            catalog,
+            undelete_window: UNDELETE_WINDOW,
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The same registry with another window for restoring deleted images; zero: deleting is
+    /// final.
+    #[must_use]
+    pub fn with_undelete_window(mut self, window: chrono::Duration) -> Self {
+        self.undelete_window = window;
+        self
     }
 
     /// Runs the registry's housekeeping until `stop`: pull counts, stale uploads, collection.

@@ -1,6 +1,7 @@
 //! Repositories: made by the first push, listed for people and clients, deleted whole.
 
 use super::access::unknown_repository;
+use super::rules::{self, Change};
 use super::{Registry, Repository, store};
 use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::id::RepositoryId;
@@ -53,13 +54,19 @@ impl Registry {
             .ok_or_else(|| unknown_repository(name))
     }
 
-    /// Deletes a repository with its tags and manifests. Blobs go with the next collection.
+    /// Deletes a repository with its tags and manifests, for good; refused while a rule locks one
+    /// of its tags. Blobs go with the next collection.
     pub async fn delete_repository(&self, actor: &Actor, name: &RepositoryName) -> Result<()> {
         let project = self.authorize(actor, name, DELETE).await?;
         let mut tx = self.db.begin().await?;
         let (id, _) = store::repositories::find(tx.conn(), name)
             .await?
             .ok_or_else(|| unknown_repository(name))?;
+        let tags = store::tags::names(tx.conn(), id, None, i64::MAX).await?;
+        let changes = rules::all(&tags, Change::Remove);
+        if let Err(error) = self.check_rules(&mut tx, actor, &project, name, &changes).await {
+            return Err(self.refused(tx, actor, &project, error).await);
+        }
         if !store::repositories::delete(tx.conn(), id).await? {
             return Err(unknown_repository(name));
         }

@@ -1,14 +1,35 @@
 //! Tags: movable names of manifests, with the history of their moves.
 
 use super::repository::cut;
-use super::store::tags::Mover;
-use super::{Registry, Tag, TagMove, store};
+use super::rules::Change;
+use super::store::tags::{Mover, Only};
+use super::{Registry, Tag, TagMove, store, version};
 use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::{Actor, Error, Page, PageRequest, RepositoryName, Result, TagName};
 use crate::events::{self, NewEvent, Target};
 
 const LIST: Permission = Permission(Resource::Tag, Action::List);
 const DELETE: Permission = Permission(Resource::Tag, Action::Delete);
+
+/// How a list of tags is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TagOrder {
+    /// Newest move first.
+    #[default]
+    Pushed,
+    /// `latest` first, then newest version first, then names.
+    Version,
+}
+
+/// Which tags, and in which order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TagFilter<'a> {
+    /// Part of the name.
+    pub text: Option<&'a str>,
+    /// A label that the image carries.
+    pub label: Option<&'a str>,
+    pub order: TagOrder,
+}
 
 impl Registry {
     /// Tags, newest move first.
@@ -19,13 +40,39 @@ impl Registry {
         query: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<Tag>> {
+        let wanted = TagFilter { text: query, ..TagFilter::default() };
+        self.versions(actor, name, &wanted, page).await
+    }
+
+    /// Tags that fit a filter, in its order.
+    pub async fn versions(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        wanted: &TagFilter<'_>,
+        page: &PageRequest,
+    ) -> Result<Page<Tag>> {
         self.authorize(actor, name, LIST).await?;
         let repository = self.repository_id(name).await?;
         let limit = page.limit()?;
-        let after = page.after_key()?;
-        let mut conn = self.db.read().await?;
-        let rows = store::tags::list(&mut conn, repository, query, after, limit).await?;
-        Ok(Page::from_rows(rows, limit, |t| (t.updated_at, t.name.clone())))
+        let only = Only { text: wanted.text, label: wanted.label };
+        match wanted.order {
+            TagOrder::Pushed => {
+                let after = page.after_key()?;
+                let mut conn = self.db.read().await?;
+                let rows = store::tags::list(&mut conn, repository, only, after, limit).await?;
+                Ok(Page::from_rows(rows, limit, |t| (t.updated_at, t.name.clone())))
+            }
+            TagOrder::Version => {
+                let after = page.after_key()?;
+                let mut conn = self.db.read().await?;
+                let rows =
+                    store::tags::list_versions(&mut conn, repository, only, after, limit).await?;
+                Ok(Page::from_rows(rows, limit, |t| {
+                    (version::key(t.name.as_str()), t.name.clone())
+                }))
+            }
+        }
     }
 
     /// Moves of one tag or of all, newest first.
@@ -93,6 +140,10 @@ impl Registry {
         let moves =
             store::tags::record_moves(tx.conn(), repository, &names, None, mover, self.now())
                 .await?;
+        let change = [(tag.as_str(), Change::Remove)];
+        if let Err(error) = self.check_rules(&mut tx, actor, &project, name, &change).await {
+            return Err(self.refused(tx, actor, &project, error).await);
+        }
         let from = moves.into_iter().find_map(|(_, from)| from);
         let event = NewEvent::new(
             "tag.delete",

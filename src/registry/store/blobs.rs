@@ -177,7 +177,8 @@ pub(in crate::registry) async fn lock_wanted(
     .await
 }
 
-/// Removes the link, unless a manifest of the repository needs the blob.
+/// Removes the link, unless a manifest of the repository needs the blob; deleted ones do not
+/// count.
 pub(in crate::registry) async fn unlink(
     conn: &mut PgConnection,
     repository: RepositoryId,
@@ -215,7 +216,8 @@ pub(in crate::registry) async fn lock_link(
     Ok(row.is_some())
 }
 
-/// Locks up to `limit` links that no manifest needs, of blobs untouched since `before`.
+/// Locks up to `limit` links that no manifest needs, not even a deleted one that can come back, of
+/// blobs untouched since `before`.
 /// Candidates only: what was committed while this waited must be checked again.
 pub(in crate::registry) async fn lock_loose_links(
     conn: &mut PgConnection,
@@ -232,6 +234,9 @@ pub(in crate::registry) async fn lock_loose_links(
                where m.repository_id = rb.repository_id and f.kind <> 'manifest'
                  and (f.digest = rb.blob_digest or f.digest in
                       (select a.digest from blob_aliases a where a.blob_digest = rb.blob_digest)))
+           and not exists (
+               select 1 from deleted_manifest_blobs k
+               where k.repository_id = rb.repository_id and k.blob_digest = rb.blob_digest)
          limit $2
          for update of rb, b skip locked",
         before,
@@ -258,7 +263,10 @@ pub(in crate::registry) async fn delete_loose_links(
                select 1 from manifest_references f join manifests m on m.id = f.manifest_id
                where m.repository_id = rb.repository_id and f.kind <> 'manifest'
                  and (f.digest = rb.blob_digest or f.digest in
-                      (select a.digest from blob_aliases a where a.blob_digest = rb.blob_digest)))",
+                      (select a.digest from blob_aliases a where a.blob_digest = rb.blob_digest)))
+           and not exists (
+               select 1 from deleted_manifest_blobs k
+               where k.repository_id = rb.repository_id and k.blob_digest = rb.blob_digest)",
         repositories,
         digests,
         before,

@@ -107,14 +107,18 @@ pub(in crate::registry) struct Stored {
     pub created: bool,
 }
 
-/// Stores a manifest, or finds the row of the same digest and locks it.
+/// Stores a manifest, or finds the row of the same digest and locks it. A tombstone of the same
+/// digest is void from now on.
 pub(in crate::registry) async fn insert(
     conn: &mut PgConnection,
     new: &NewManifest<'_>,
 ) -> Result<Stored, sqlx::Error> {
     sqlx::query_as!(
         Stored,
-        r#"insert into manifests
+        r#"with void as (
+               delete from deleted_manifests where repository_id = $2 and digest = $3
+           )
+           insert into manifests
                (id, repository_id, digest, media_type, content, size, artifact_type,
                 subject_digest, config_digest, config_media_type, annotations, total_size, config,
                 pushed_by, created_at)
@@ -239,6 +243,7 @@ pub(in crate::registry) struct ImageRow {
     pub pushed_by: String,
     pub created_at: Timestamp,
     pub tags: Vec<TagName>,
+    pub labels: Vec<String>,
 }
 
 pub(in crate::registry) async fn find_image(
@@ -256,7 +261,10 @@ pub(in crate::registry) async fn find_image(
                   m.artifact_type, m.subject_digest as "subject: Digest", m.annotations,
                   m.total_size, m.config, m.pushed_by, m.created_at,
                   array(select t.name from tags t where t.manifest_id = m.id
-                        order by t.updated_at desc, t.name desc limit 100) as "tags!: Vec<TagName>"
+                        order by t.updated_at desc, t.name desc limit 100) as "tags!: Vec<TagName>",
+                  array(select l.color || ':' || l.name
+                        from manifest_labels ml join labels l on l.id = ml.label_id
+                        where ml.manifest_id = m.id order by l.name) as "labels!: Vec<String>"
            from manifests m
            where m.repository_id = $1
              and m.id = coalesce(

@@ -1,7 +1,10 @@
 //! SQL of the registry, one file per kind of row.
 
 pub(super) mod blobs;
+pub(super) mod deleted;
+pub(super) mod labels;
 pub(super) mod manifests;
 pub(super) mod repositories;
+pub(super) mod rules;
 pub(super) mod tags;
 pub(super) mod uploads;

@@ -4,7 +4,9 @@ use sqlx::PgConnection;
 
 use crate::base::id::{ManifestId, RepositoryId};
 use crate::base::{Digest, TagName, Timestamp};
-use crate::registry::{Tag, TagMove};
+use crate::registry::deleted::DeletedTag;
+use crate::registry::label::Chip;
+use crate::registry::{Tag, TagMove, version};
 
 /// Points tags at a manifest. `names` must be sorted, so that two pushes lock in one order.
 pub(in crate::registry) async fn set(
@@ -14,9 +16,10 @@ pub(in crate::registry) async fn set(
     manifest: ManifestId,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
+    let keys: Vec<Vec<u8>> = names.iter().map(|name| version::key(name)).collect();
     sqlx::query!(
-        "insert into tags (repository_id, name, manifest_id, created_at, updated_at)
-         select $1, n.name, $3, $4, $4 from unnest($2::text[]) as n (name)
+        "insert into tags (repository_id, name, manifest_id, created_at, updated_at, version_key)
+         select $1, n.name, $3, $4, $4, n.key from unnest($2::text[], $5::bytea[]) as n (name, key)
          on conflict on constraint tags_pkey do update
          set manifest_id = excluded.manifest_id,
              updated_at = case when tags.manifest_id = excluded.manifest_id
@@ -25,10 +28,35 @@ pub(in crate::registry) async fn set(
         names,
         manifest.uuid(),
         now,
+        &keys,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Points those of the tags at a manifest that do not exist; their names.
+pub(in crate::registry) async fn add(
+    conn: &mut PgConnection,
+    repository: RepositoryId,
+    names: &[String],
+    manifest: ManifestId,
+    now: Timestamp,
+) -> Result<Vec<String>, sqlx::Error> {
+    let keys: Vec<Vec<u8>> = names.iter().map(|name| version::key(name)).collect();
+    sqlx::query_scalar!(
+        "insert into tags (repository_id, name, manifest_id, created_at, updated_at, version_key)
+         select $1, n.name, $3, $4, $4, n.key from unnest($2::text[], $5::bytea[]) as n (name, key)
+         on conflict on constraint tags_pkey do nothing
+         returning name",
+        repository.uuid(),
+        names,
+        manifest.uuid(),
+        now,
+        &keys,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Who moved a tag, and with what.
@@ -116,17 +144,54 @@ pub(in crate::registry) async fn names(
     .await
 }
 
+/// Which tags of a repository.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::registry) struct Only<'a> {
+    /// Part of the name, whatever its case.
+    pub text: Option<&'a str>,
+    /// A label of the image.
+    pub label: Option<&'a str>,
+}
+
+struct TagRow {
+    name: TagName,
+    digest: Digest,
+    media_type: String,
+    total_size: i64,
+    pushed_by: String,
+    updated_at: Timestamp,
+    aliases: Vec<TagName>,
+    platforms: Vec<String>,
+    labels: Vec<String>,
+}
+
+impl From<TagRow> for Tag {
+    fn from(row: TagRow) -> Self {
+        Self {
+            name: row.name,
+            digest: row.digest,
+            media_type: row.media_type,
+            total_size: row.total_size,
+            pushed_by: row.pushed_by,
+            updated_at: row.updated_at,
+            aliases: row.aliases,
+            platforms: row.platforms,
+            labels: Chip::gathered(row.labels),
+        }
+    }
+}
+
 /// Tags with what people want to know, newest move first.
 pub(in crate::registry) async fn list(
     conn: &mut PgConnection,
     repository: RepositoryId,
-    query: Option<&str>,
+    only: Only<'_>,
     after: Option<(Timestamp, String)>,
     limit: u32,
 ) -> Result<Vec<Tag>, sqlx::Error> {
     let (after_at, after_name) = after.unzip();
-    sqlx::query_as!(
-        Tag,
+    let rows = sqlx::query_as!(
+        TagRow,
         r#"select t.name as "name: TagName", m.digest as "digest: Digest", m.media_type,
                   m.total_size, t.updated_at,
                   coalesce((select h.actor_name from tag_history h
@@ -142,21 +207,168 @@ pub(in crate::registry) async fn list(
                         select concat(m.config->'config'->>'os', '/',
                                       m.config->'config'->>'architecture')
                         where m.config->'config'->>'architecture' <> ''
-                        limit 20) as "platforms!: Vec<String>"
+                        limit 20) as "platforms!: Vec<String>",
+                  array(select l.color || ':' || l.name
+                        from manifest_labels ml join labels l on l.id = ml.label_id
+                        where ml.manifest_id = m.id order by l.name) as "labels!: Vec<String>"
            from tags t join manifests m on m.id = t.manifest_id
            where t.repository_id = $1
              and ($2::text is null or position(lower($2) in lower(t.name)) > 0)
-             and ($3::timestamptz is null or (t.updated_at, t.name) < ($3, $4::text))
+             and ($3::text is null or exists (
+                 select 1 from manifest_labels ml join labels l on l.id = ml.label_id
+                 where ml.manifest_id = m.id and l.name = $3))
+             and ($4::timestamptz is null or (t.updated_at, t.name) < ($4, $5::text))
            order by t.updated_at desc, t.name desc
-           limit $5"#,
+           limit $6"#,
         repository.uuid(),
-        query,
+        only.text,
+        only.label,
         after_at,
         after_name,
         i64::from(limit) + 1,
     )
     .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Tag::from).collect())
+}
+
+/// The same, newest version first (see [`version`]).
+pub(in crate::registry) async fn list_versions(
+    conn: &mut PgConnection,
+    repository: RepositoryId,
+    only: Only<'_>,
+    after: Option<(Vec<u8>, String)>,
+    limit: u32,
+) -> Result<Vec<Tag>, sqlx::Error> {
+    let (after_key, after_name) = after.unzip();
+    let rows = sqlx::query_as!(
+        TagRow,
+        r#"select t.name as "name: TagName", m.digest as "digest: Digest", m.media_type,
+                  m.total_size, t.updated_at,
+                  coalesce((select h.actor_name from tag_history h
+                            where h.repository_id = t.repository_id and h.tag = t.name
+                            order by h.id desc limit 1), m.pushed_by) as "pushed_by!",
+                  array(select o.name from tags o
+                        where o.manifest_id = t.manifest_id and o.name <> t.name
+                        order by o.name limit 20) as "aliases!: Vec<TagName>",
+                  array(select f.platform from manifest_references f
+                        where f.manifest_id = m.id and f.kind = 'manifest'
+                          and f.platform is not null
+                        union all
+                        select concat(m.config->'config'->>'os', '/',
+                                      m.config->'config'->>'architecture')
+                        where m.config->'config'->>'architecture' <> ''
+                        limit 20) as "platforms!: Vec<String>",
+                  array(select l.color || ':' || l.name
+                        from manifest_labels ml join labels l on l.id = ml.label_id
+                        where ml.manifest_id = m.id order by l.name) as "labels!: Vec<String>"
+           from tags t join manifests m on m.id = t.manifest_id
+           where t.repository_id = $1
+             and ($2::text is null or position(lower($2) in lower(t.name)) > 0)
+             and ($3::text is null or exists (
+                 select 1 from manifest_labels ml join labels l on l.id = ml.label_id
+                 where ml.manifest_id = m.id and l.name = $3))
+             and ($4::bytea is null or (t.version_key, t.name) < ($4, $5::text))
+           order by t.version_key desc, t.name desc
+           limit $6"#,
+        repository.uuid(),
+        only.text,
+        only.label,
+        after_key,
+        after_name,
+        i64::from(limit) + 1,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Tag::from).collect())
+}
+
+/// Makes version keys that are missing, of up to `limit` tags; how many.
+pub(in crate::registry) async fn fill_version_keys(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select repository_id, name from tags where version_key = ''::bytea limit $1"#,
+        limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let repositories: Vec<_> = rows.iter().map(|r| r.repository_id).collect();
+    let keys: Vec<_> = rows.iter().map(|r| version::key(&r.name)).collect();
+    let names: Vec<_> = rows.into_iter().map(|r| r.name).collect();
+    sqlx::query!(
+        "update tags t set version_key = n.key
+         from unnest($1::uuid[], $2::text[], $3::bytea[]) as n (repository_id, name, key)
+         where t.repository_id = n.repository_id and t.name = n.name",
+        &repositories,
+        &names,
+        &keys,
+    )
+    .execute(conn)
+    .await?;
+    Ok(names.len() as u64)
+}
+
+/// Whether a tag ever pointed at a digest.
+pub(in crate::registry) async fn was_at(
+    conn: &mut PgConnection,
+    repository: RepositoryId,
+    tag: &TagName,
+    digest: &Digest,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select 1 from tag_history
+                          where repository_id = $1 and tag = $2 and to_digest = $3) as "was!""#,
+        repository.uuid(),
+        tag.as_str(),
+        digest.to_string(),
+    )
+    .fetch_one(conn)
     .await
+}
+
+/// Tags whose last move, after `since`, was their removal while their manifest stayed; each with
+/// the key it is paged by.
+pub(in crate::registry) async fn removed(
+    conn: &mut PgConnection,
+    repository: RepositoryId,
+    since: Timestamp,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Vec<(i64, DeletedTag)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select h.id, h.tag as "tag: TagName", h.from_digest as "digest!: Digest",
+                  h.actor_name, h.client, h.created_at
+           from tag_history h
+           where h.repository_id = $1 and h.to_digest is null and h.created_at > $2
+             and ($3::bigint is null or h.id < $3)
+             and exists (select 1 from manifests m
+                         where m.repository_id = $1 and m.digest = h.from_digest)
+             and not exists (select 1 from tag_history n
+                             where n.repository_id = $1 and n.tag = h.tag and n.id > h.id)
+           order by h.id desc
+           limit $4"#,
+        repository.uuid(),
+        since,
+        after,
+        i64::from(limit) + 1,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let tag = DeletedTag {
+                tag: r.tag,
+                digest: r.digest,
+                deleted_by: r.actor_name,
+                client: r.client,
+                deleted_at: r.created_at,
+            };
+            (r.id, tag)
+        })
+        .collect())
 }
 
 /// Moves, newest first, each with the key it is paged by.
