@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use crate::base::Secret;
 
+/// Days for which deleted images are kept unless the installation says otherwise.
+pub const UNDELETE_DAYS: u32 = 7;
+const MAX_UNDELETE_DAYS: u32 = 3650;
+
 /// What `portolan serve` runs with.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -22,6 +26,8 @@ pub struct Config {
     pub docker_host: Option<String>,
     /// Address service ports are opened on.
     pub gateway_address: IpAddr,
+    /// Days for which deleted images can be restored; 0: deleting is final.
+    pub undelete_days: u32,
 }
 
 /// What only the start needs and nothing keeps.
@@ -69,6 +75,12 @@ impl Config {
                 "--listen and --tls-listen are the same address; give them different ports"
                     .to_owned(),
             );
+        }
+        if self.undelete_days > MAX_UNDELETE_DAYS {
+            faults.push(format!(
+                "PORTOLAN_UNDELETE_DAYS is {}; at most {MAX_UNDELETE_DAYS} days make sense",
+                self.undelete_days
+            ));
         }
         if let Some(docker) = &self.docker_host
             && !["unix://", "tcp://", "http://"].iter().any(|scheme| docker.starts_with(scheme))

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::base::Digest;
 use crate::registry::{
-    Accessory, Descriptor, HistoryStep, Image, ImageConfig, Kind, Repository, Tag, TagMove,
+    Accessory, Chip, Descriptor, HistoryStep, Image, ImageConfig, Kind, Repository, Tag, TagMove,
     UploadProgress,
 };
 
@@ -46,6 +46,20 @@ impl From<Repository> for RepositoryView {
     }
 }
 
+/// A label on an image.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChipView {
+    name: String,
+    color: String,
+}
+
+impl From<Chip> for ChipView {
+    fn from(chip: Chip) -> Self {
+        Self { name: chip.name, color: chip.color }
+    }
+}
+
 /// A tag.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -62,6 +76,8 @@ pub(super) struct TagView {
     aliases: Vec<String>,
     /// `linux/amd64`, …
     platforms: Vec<String>,
+    /// Labels of its image.
+    labels: Vec<ChipView>,
 }
 
 impl From<Tag> for TagView {
@@ -75,6 +91,7 @@ impl From<Tag> for TagView {
             updated_at: tag.updated_at,
             aliases: tag.aliases.iter().map(ToString::to_string).collect(),
             platforms: tag.platforms,
+            labels: tag.labels.into_iter().map(ChipView::from).collect(),
         }
     }
 }
@@ -110,7 +127,7 @@ impl From<TagMove> for TagMoveView {
 /// A layer, a config, a child or a referrer.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct DescriptorView {
+pub(super) struct DescriptorView {
     media_type: String,
     digest: String,
     size: i64,
@@ -240,6 +257,7 @@ pub(super) struct ImageView {
     kind: Kind,
     /// What refers to it, each followed by what refers to that.
     referrers: Vec<AccessoryView>,
+    labels: Vec<ChipView>,
 }
 
 impl From<Image> for ImageView {
@@ -261,6 +279,7 @@ impl From<Image> for ImageView {
             subject: image.subject.map(|digest| digest.to_string()),
             kind: image.kind,
             referrers: image.referrers.into_iter().map(AccessoryView::from).collect(),
+            labels: image.labels.into_iter().map(ChipView::from).collect(),
         }
     }
 }

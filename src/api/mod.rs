@@ -12,6 +12,7 @@ mod document;
 mod environments;
 mod events;
 mod images;
+mod labels;
 mod limits;
 mod me;
 mod members;
@@ -21,8 +22,10 @@ mod replicas;
 mod repositories;
 mod route;
 mod services;
+mod tag_rules;
 mod teams;
 mod users;
+mod versions;
 
 use std::sync::LazyLock;
 
@@ -66,6 +69,9 @@ fn rows() -> Vec<Route> {
         environments::routes(),
         applications::routes(),
         repositories::routes(),
+        versions::routes(),
+        labels::routes(),
+        tag_rules::routes(),
         deployments::routes(),
         replicas::routes(),
         services::routes(),
@@ -89,10 +95,8 @@ pub fn access() -> Vec<RouteAccess> {
         .filter(|row| row.handler.is_some())
         .map(|row| RouteAccess { method: row.method, path: row.path, access: row.access })
         .collect();
-    rows.extend([Method::GET, Method::DELETE].map(|method| RouteAccess {
-        method,
-        path: repositories::WILDCARD,
-        access: Access::PerObject,
+    rows.extend([Method::GET, Method::POST, Method::PUT, Method::DELETE].map(|method| {
+        RouteAccess { method, path: repositories::WILDCARD, access: Access::PerObject }
     }));
     rows
 }
@@ -107,7 +111,8 @@ pub fn router() -> Router<Services> {
         }
         router = router.route(row.path, handler);
     }
-    let repositories = MethodFilter::GET.or(MethodFilter::DELETE);
+    let repositories =
+        MethodFilter::GET.or(MethodFilter::POST).or(MethodFilter::PUT).or(MethodFilter::DELETE);
     router
         .route(repositories::WILDCARD, on(repositories, repositories::dispatch))
         .route("/api", any(unknown))

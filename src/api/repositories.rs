@@ -13,13 +13,14 @@ use utoipa::IntoParams;
 use super::answer::{Result, page, whole};
 use super::images::{ImageView, RepositoryView, RunningView, TagMoveView, TagView, UploadView};
 use super::route::{Route, get, in_project};
+use super::versions;
 use crate::accounts::rbac::{Action, Resource};
 use crate::base::{Digest, Error, Page, Reference, RepositoryName, TagName};
 use crate::engine::Engine;
 use crate::http::caller::ApiCaller;
 use crate::http::query::{self, ListQuery, NoQuery, PathNames, Query, not_found};
 use crate::http::{Access, Services};
-use crate::registry::Registry;
+use crate::registry::{Registry, TagFilter, TagOrder};
 
 /// The wildcard route.
 pub(super) const WILDCARD: &str = "/api/v1/repositories/{*path}";
@@ -68,7 +69,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Tags, newest move first",
             needs(Resource::Tag, Action::List),
         )
-        .query::<ListQuery>()
+        .query::<TagsQuery>()
         .lists::<TagView>(),
         doc(
             Method::GET,
@@ -154,6 +155,32 @@ async fn uploads(
     Ok(whole(found, UploadView::from))
 }
 
+/// Which tags.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct TagsQuery {
+    /// Part of the name.
+    q: Option<String>,
+    /// Only those whose image carries this label.
+    label: Option<String>,
+    /// `-pushed`: newest move first (the default); `-version`: `latest`, then newest version first.
+    sort: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Rows wanted, 1 to 1000; 50 when absent.
+    limit: Option<u32>,
+}
+
+impl TagsQuery {
+    fn order(&self) -> Result<TagOrder, Error> {
+        match self.sort.as_deref() {
+            None | Some("-pushed") => Ok(TagOrder::Pushed),
+            Some("-version") => Ok(TagOrder::Version),
+            Some(_) => Err(Error::invalid("sort", "must be -pushed or -version")),
+        }
+    }
+}
+
 /// What a path below `/api/v1/repositories/` names.
 enum Place {
     Repository,
@@ -162,17 +189,20 @@ enum Place {
     Manifest(String),
     History,
     Deployments,
+    /// What `versions` serves.
+    Version(versions::Place),
 }
 
 fn place(path: &str) -> Option<(&str, Place)> {
     let Some((name, rest)) = path.split_once("/-/") else { return Some((path, Place::Repository)) };
-    let place = match rest.split_once('/') {
-        None if rest == "tags" => Place::Tags,
-        None if rest == "history" => Place::History,
-        None if rest == "deployments" => Place::Deployments,
-        Some(("tags", tag)) => Place::Tag(tag.to_owned()),
-        Some(("manifests", digest)) => Place::Manifest(digest.to_owned()),
-        _ => return None,
+    let parts: Vec<&str> = rest.split('/').collect();
+    let place = match parts.as_slice() {
+        ["tags"] => Place::Tags,
+        ["history"] => Place::History,
+        ["deployments"] => Place::Deployments,
+        ["tags", tag] => Place::Tag((*tag).to_owned()),
+        ["manifests", digest] => Place::Manifest((*digest).to_owned()),
+        parts => Place::Version(versions::Place::parse(parts)?),
     };
     Some((name, place))
 }
@@ -183,57 +213,71 @@ pub(super) async fn dispatch(
     caller: ApiCaller,
     names: PathNames,
     OriginalUri(uri): OriginalUri,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response> {
     let absent = || not_found("path", uri.path());
     let (name, place) = place(names.text("path")).ok_or_else(absent)?;
     let name: RepositoryName = name.parse().map_err(|_| not_found("repository", name))?;
-    let (mut parts, _) = request.into_parts();
-    let parts = &mut parts;
     let at = At { registry: &services.registry, engine: &services.engine, caller: &caller, name };
-    match (parts.method.as_str(), place) {
-        ("GET" | "HEAD", Place::Tags) => at.tags(query(parts).await?).await,
-        ("GET" | "HEAD", Place::History) => at.history(query(parts).await?).await,
+    let method = request.method().clone();
+    match (method.as_str(), place) {
+        (_, Place::Version(place)) => match at.version(request, place).await? {
+            Some(response) => Ok(response),
+            None => at.not_allowed().await,
+        },
+        ("GET" | "HEAD", Place::Tags) => at.tags(query(&mut request).await?).await,
+        ("GET" | "HEAD", Place::History) => at.history(query(&mut request).await?).await,
         ("GET" | "HEAD", place) => {
-            query::<NoQuery>(parts).await?;
+            query::<NoQuery>(&mut request).await?;
             at.read(place).await
         }
-        (_, place) => at.delete(place).await.transpose().unwrap_or_else(|| Ok(not_allowed())),
+        ("DELETE", place) => match at.delete(place).await? {
+            Some(response) => Ok(response),
+            None => at.not_allowed().await,
+        },
+        _ => at.not_allowed().await,
     }
 }
 
-/// Lists cannot be deleted.
-fn not_allowed() -> Response {
-    let allow = [(axum::http::header::ALLOW, "GET,HEAD")];
-    (StatusCode::METHOD_NOT_ALLOWED, allow, super::not_allowed_problem()).into_response()
-}
-
-async fn query<T: serde::de::DeserializeOwned>(
-    parts: &mut axum::http::request::Parts,
-) -> Result<T> {
-    Query::<T>::from_request_parts(parts, &()).await.map(|Query(query)| query)
+/// The query, read strictly.
+pub(super) async fn query<T: serde::de::DeserializeOwned>(request: &mut Request) -> Result<T> {
+    let mut parts = axum::http::Request::new(()).into_parts().0;
+    parts.uri = request.uri().clone();
+    Query::<T>::from_request_parts(&mut parts, &()).await.map(|Query(query)| query)
 }
 
 /// A repository, and who asks.
-struct At<'a> {
-    registry: &'a Registry,
+pub(super) struct At<'a> {
+    pub(super) registry: &'a Registry,
     engine: &'a Engine,
-    caller: &'a ApiCaller,
-    name: RepositoryName,
+    pub(super) caller: &'a ApiCaller,
+    pub(super) name: RepositoryName,
 }
 
-fn tag(text: &str) -> Result<TagName, Error> {
+pub(super) fn tag(text: &str) -> Result<TagName, Error> {
     text.parse().map_err(|_| not_found("tag", text))
 }
 
-fn digest(text: &str) -> Result<Digest, Error> {
+pub(super) fn digest(text: &str) -> Result<Digest, Error> {
     text.parse().map_err(|_| not_found("manifest", text))
 }
 
 impl At<'_> {
-    async fn tags(&self, query: ListQuery) -> Result<Response> {
-        let (actor, text) = (&self.caller.actor, query.text()?);
-        let found = self.registry.list_tags(actor, &self.name, text, &query.page()).await?;
+    /// The place is there, if the caller sees the repository; the method is not.
+    async fn not_allowed(&self) -> Result<Response> {
+        self.registry.repository(&self.caller.actor, &self.name).await?;
+        let allow = [(axum::http::header::ALLOW, "GET,HEAD")];
+        let problem = super::not_allowed_problem();
+        Ok((StatusCode::METHOD_NOT_ALLOWED, allow, problem).into_response())
+    }
+
+    async fn tags(&self, query: TagsQuery) -> Result<Response> {
+        let wanted = query::page(query.after.as_deref(), query.limit);
+        let list = ListQuery { q: query.q.clone(), after: None, limit: None };
+        let order = query.order()?;
+        let filter = TagFilter { text: list.text()?, label: query.label.as_deref(), order };
+        let found =
+            self.registry.versions(&self.caller.actor, &self.name, &filter, &wanted).await?;
         Ok(page(found, TagView::from).into_response())
     }
 
@@ -255,7 +299,7 @@ impl At<'_> {
                 let found = self.engine.running_images(actor, &self.name).await?;
                 return Ok(whole(found, RunningView::from).into_response());
             }
-            Place::Repository | Place::Tags | Place::History => {
+            Place::Repository | Place::Tags | Place::History | Place::Version(_) => {
                 let found = self.registry.repository(actor, &self.name).await?;
                 return Ok(Json(RepositoryView::from(found)).into_response());
             }
@@ -276,7 +320,9 @@ impl At<'_> {
                 let digest = digest(&text)?;
                 self.registry.delete_image_with(actor, &self.name, &digest, client).await?;
             }
-            Place::Tags | Place::History | Place::Deployments => return Ok(None),
+            Place::Tags | Place::History | Place::Deployments | Place::Version(_) => {
+                return Ok(None);
+            }
         }
         Ok(Some(StatusCode::NO_CONTENT.into_response()))
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::database::Place;
 use crate::app::{self, DataDir};
 use crate::base::{Error, Result, Secret, SharedClock, SystemClock};
-use crate::config::{Config, Start};
+use crate::config::{Config, Start, UNDELETE_DAYS};
 use crate::engine::balance::{client, gateway};
 use crate::http::limits::Limits;
 use crate::http::serve::{Connections, Listener, serve};
@@ -61,6 +61,9 @@ pub(super) struct Serve {
     /// A bearer token that may read /metrics.
     #[arg(long, env = "PORTOLAN_METRICS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     metrics_token: Option<String>,
+    /// Days for which deleted images can be restored; 0 makes deleting final.
+    #[arg(long, env = "PORTOLAN_UNDELETE_DAYS", default_value_t = UNDELETE_DAYS, value_name = "DAYS")]
+    undelete_days: u32,
     /// Connections that one address may hold.
     #[arg(long, env = "PORTOLAN_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::default().per_address, value_name = "N")]
     connections_per_address: usize,
@@ -82,6 +85,7 @@ impl Serve {
             database_url: nonempty(&self.place.database_url),
             docker_host: nonempty(&self.docker_host),
             gateway_address: self.gateway_address,
+            undelete_days: self.undelete_days,
         };
         let mut faults = config.faults();
         if self.connections_per_address == 0 {

@@ -171,8 +171,10 @@ async fn answer(face: Face, request: Request) -> Result<Response, Failure> {
             http::StatusCode::METHOD_NOT_ALLOWED,
         )),
     };
-    // A client renews its token only on 401, so whoever came with one gets that instead of 403.
+    // A client renews its token only on 401, so whoever came with one gets that instead of 403. A
+    // rule that locks a tag does so with any token.
     answered.map_err(|failure| match failure.error().kind() {
+        ErrorKind::Denied if failure.error().code() == "tag_locked" => failure,
         ErrorKind::Denied | ErrorKind::Unauthenticated if narrowed => {
             Failure::challenge(Error::denied("requested access is denied"), challenge)
         }

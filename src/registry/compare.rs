@@ -6,8 +6,7 @@ use super::{Descriptor, Image, ImageConfig, Registry};
 use crate::base::{Actor, Digest, Reference, RepositoryName, Result};
 
 /// Where something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// In both, alike.
     Same,
@@ -19,6 +18,19 @@ pub enum State {
     Removed,
     /// In both, at another place.
     Moved,
+}
+
+impl State {
+    /// The word the API uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Changed => "changed",
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Moved => "moved",
+        }
+    }
 }
 
 /// One layer of either image, in the order of the layers.
