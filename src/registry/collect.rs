@@ -151,7 +151,7 @@ impl Registry {
     }
 
     /// Gives tags of older installations their place among versions.
-    async fn fill_version_keys(&self) -> Result<()> {
+    pub async fn fill_version_keys(&self) -> Result<()> {
         let mut conn = self.db.read().await?;
         while store::tags::fill_version_keys(&mut conn, 1000).await? > 0 {}
         Ok(())

@@ -129,6 +129,9 @@ async fn hidden_and_absent_look_the_same_to_a_stranger() {
             ("PUT", p) if p.ends_with("{service}") => {
                 json!({"deployment": "hello", "ports": [{"port": 80}]})
             }
+            ("PUT" | "POST", p) if p.contains("tag-rules") => {
+                json!({"kind": "immutable", "tag": "v*"})
+            }
             ("PUT", _) => json!({"role": "guest"}),
             ("POST", p) if p.ends_with("rollback") => json!({"to": 1}),
             ("POST", p) if p.ends_with("restart") => json!({}),

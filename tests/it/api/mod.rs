@@ -5,3 +5,4 @@ mod journey;
 mod repeat;
 mod rig;
 mod strict;
+mod versions;

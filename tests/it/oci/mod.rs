@@ -6,3 +6,4 @@ mod budget;
 mod helper;
 mod manifests;
 mod token;
+mod versions;

@@ -1,5 +1,7 @@
 //! The registry behind its HTTP face.
 
 mod collection;
+mod deleted;
 mod images;
 mod uploads;
+mod versions;
