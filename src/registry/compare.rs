@@ -302,6 +302,7 @@ mod tests {
             history: Vec::new(),
             annotations: BTreeMap::new(),
             subject: None,
+            kind: crate::registry::Kind::Image,
             referrers: Vec::new(),
             labels: Vec::new(),
             raw: bytes::Bytes::new(),
