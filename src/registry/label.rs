@@ -150,6 +150,11 @@ impl Registry {
         store::labels::list(&mut *self.db.read().await?, project.id, None).await
     }
 
+    /// The labels of a project in which the caller may list them.
+    pub async fn labels_over(&self, project: &Project) -> Result<Vec<Label>> {
+        store::labels::list(&mut *self.db.read().await?, project.id, None).await
+    }
+
     /// One label.
     pub async fn label(&self, actor: &Actor, project: &ProjectName, name: &str) -> Result<Label> {
         let project = self.catalog.project(actor, project, permission(Action::Read)).await?;

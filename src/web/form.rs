@@ -58,6 +58,11 @@ impl Form {
                 self.message = Some(t.error(&error));
                 Ok(self)
             }
+            // What a rule locks is said where it was tried.
+            ErrorKind::Denied if error.code() == "tag_locked" => {
+                self.message = Some(t.error(&error));
+                Ok(self)
+            }
             _ => Err(error),
         }
     }

@@ -13,6 +13,7 @@ pub mod form;
 pub mod format;
 pub mod frame;
 mod image;
+mod labels;
 mod login;
 mod me;
 mod members;
@@ -26,6 +27,7 @@ mod session;
 pub mod shell;
 mod start;
 mod stream;
+mod tag_rules;
 mod teams;
 pub mod text;
 mod users;
@@ -85,6 +87,8 @@ pub fn router() -> Router<Services> {
         .route("/audit", get(audit::page))
         .route("/audit/export", get(audit::export))
         .merge(applications::router())
+        .merge(labels::router())
+        .merge(tag_rules::router())
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
 }
@@ -215,5 +219,7 @@ pub fn access() -> Vec<RouteAccess> {
         ),
     ];
     rows.extend(applications::access());
+    rows.extend(labels::access());
+    rows.extend(tag_rules::access());
     rows
 }

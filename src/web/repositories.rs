@@ -85,6 +85,8 @@ struct ListPage {
     list: Rows,
     query: String,
     project: String,
+    sees_labels: bool,
+    sees_rules: bool,
 }
 
 async fn rows(shell: &Shell, project: &crate::catalog::Project, query: &ListQuery) -> Result<Rows> {
@@ -136,7 +138,15 @@ pub(super) async fn list(
     if query.text().is_none() && query.after.is_none() {
         frame = frame.live(Topic::Repositories(name.clone()));
     }
-    let page = ListPage { frame, uploads, list: rows, query: query.q, project: name.to_string() };
+    let page = ListPage {
+        frame,
+        uploads,
+        list: rows,
+        query: query.q,
+        project: name.to_string(),
+        sees_labels: shell.may(&project, Permission(Resource::Label, Action::List)),
+        sees_rules: shell.may(&project, Permission(Resource::TagRule, Action::List)),
+    };
     let mut response = shell.render(&page)?;
     cookies::keep(response.headers_mut(), cookies::PROJECT, name.as_str());
     Ok(response)

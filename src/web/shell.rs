@@ -165,6 +165,11 @@ impl FromRequestParts<Services> for Shell {
     }
 }
 
+/// Whether an error says only that the caller may not, or that nothing is there.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Unauthenticated)
+}
+
 /// The login page that leads back to `path`.
 pub(super) fn login_url(path: &str) -> String {
     if path == "/" {

@@ -273,3 +273,28 @@ pub(in crate::registry) async fn needing(
     .fetch_all(conn)
     .await
 }
+
+/// Which of `digests` are in the repository (`true`) or deleted and restorable (`false`).
+pub(in crate::registry) async fn fates(
+    conn: &mut PgConnection,
+    repository: RepositoryId,
+    digests: &[String],
+    now: Timestamp,
+) -> Result<Vec<(Digest, bool)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select digest as "digest!: Digest", bool_or(is_here) as "is_here!" from (
+               select digest, true as is_here from manifests
+               where repository_id = $1 and digest = any($2)
+               union all
+               select digest, false from deleted_manifests
+               where repository_id = $1 and digest = any($2) and expires_at > $3
+           ) as found
+           group by digest"#,
+        repository.uuid(),
+        digests,
+        now,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.digest, r.is_here)).collect())
+}

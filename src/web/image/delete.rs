@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use super::{href, image_href};
 use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::{Reference, RepositoryName, Result};
+use crate::registry::rules::{Change, Standing, protects};
 use crate::web::form::Form;
 use crate::web::frame::{Frame, Section};
 use crate::web::shell::{PageResult, Shell};
@@ -67,10 +68,15 @@ async fn page(
         |reference| image_href(name, reference),
     );
     let mut costs = Vec::new();
+    let rules = services.registry.rules_over(&project).await?;
+    let who = Standing::of(&shell.actor, &project);
+    let locked = |tag: &str| protects(&rules, name, tag, who, Change::Remove);
+    let mut lock = None;
     let (heading, typed, button, used) = match reference {
         None => {
             costs.push(t.num("delete-cost-tags", repository.tag_count).to_string());
             costs.push(t.fmt("delete-cost-size").a("size", t.size(repository.size)).to_string());
+            costs.push(t.get("delete-cost-final"));
             let heading = t.fmt("delete-repository-title").a("name", name).to_string();
             (heading, name.path().to_owned(), t.get("delete-repository"), running.iter().collect())
         }
@@ -80,6 +86,7 @@ async fn page(
                 running.iter().filter(|(_, digest)| *digest == image.digest).collect();
             match reference {
                 Reference::Tag(tag) => {
+                    lock = locked(tag.as_str());
                     let others = image.tags.iter().filter(|other| *other != tag).count();
                     costs.push(t.num("delete-cost-tag-stays", others).to_string());
                     let heading =
@@ -87,10 +94,16 @@ async fn page(
                     (heading, tag.to_string(), t.get("delete-tag"), Vec::new())
                 }
                 Reference::Digest(digest) => {
+                    lock = image.tags.iter().find_map(|tag| locked(tag.as_str()));
                     costs.push(t.num("delete-cost-tags", image.tags.len()).to_string());
-                    costs.push(
-                        t.fmt("delete-cost-size").a("size", t.size(image.total_size)).to_string(),
-                    );
+                    let size = t.size(image.total_size);
+                    costs.push(match services.registry.restorable_until() {
+                        None => t.fmt("delete-cost-size").a("size", size).to_string(),
+                        Some(until) => {
+                            let days = (until - t.now).num_days().max(1);
+                            t.num("delete-cost-later", days).a("size", size).to_string()
+                        }
+                    });
                     let short = digest.short();
                     let heading =
                         t.fmt("delete-image-title").a("digest", short).a("name", name).to_string();
@@ -101,7 +114,8 @@ async fn page(
     };
     let places: Vec<_> = used.iter().map(|(place, _)| place.as_str()).collect();
     let blocked = (!places.is_empty())
-        .then(|| t.fmt("delete-blocked").a("places", places.join(", ")).to_string());
+        .then(|| t.fmt("delete-blocked").a("places", places.join(", ")).to_string())
+        .or_else(|| lock.map(|rule| t.fmt("delete-locked").a("rule", rule).to_string()));
     let frame = shell
         .project_frame(&project, Section::Repositories, &button)
         .await?
@@ -140,12 +154,16 @@ pub(super) async fn confirm(
             Ok(shell.done(&format!("/p/{}/r", name.project()), "flash-repository-deleted", name))
         }
         Some(Reference::Tag(tag)) => {
-            registry.delete_tag(&shell.actor, name, tag).await?;
+            registry.delete_tag_with(&shell.actor, name, tag, super::CLIENT).await?;
             Ok(shell.done(&repository, "flash-tag-deleted", tag))
         }
         Some(Reference::Digest(digest)) => {
-            registry.delete_image(&shell.actor, name, digest).await?;
-            Ok(shell.done(&repository, "flash-image-deleted", digest.short()))
+            registry.delete_image_with(&shell.actor, name, digest, super::CLIENT).await?;
+            let key = match registry.restorable_until() {
+                Some(_) => "flash-image-deleted-restorable",
+                None => "flash-image-deleted",
+            };
+            Ok(shell.done(&repository, key, digest.short()))
         }
     }
 }

@@ -4,12 +4,13 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::accessories::{Node, kind_label, nodes};
+use super::extras::{Extras, Known};
 use super::ways::{pull, ways};
 use super::{ImageQuery, Running, image_href};
 use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::{Digest, Reference, RepositoryName, Result, Timestamp};
 use crate::catalog::Project;
-use crate::registry::{Descriptor, HistoryStep, Image, ImageConfig, Kind};
+use crate::registry::{Descriptor, HistoryStep, Image, ImageConfig, Kind, Tag};
 use crate::web::shell::Shell;
 use crate::web::text::Text;
 
@@ -107,8 +108,16 @@ pub(super) struct Detail {
     delete_tag: Option<String>,
     delete_image: Option<String>,
     barred: Option<String>,
+    extras: Extras,
 }
 impl HtmlSafe for Detail {}
+
+/// What the page around the image knows already.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub known: &'a Known,
+    pub tags: &'a [Tag],
+}
 
 impl Detail {
     pub(super) async fn load(
@@ -118,6 +127,7 @@ impl Detail {
         reference: &Reference,
         running: &Running,
         query: &ImageQuery,
+        around: Around<'_>,
     ) -> Result<Self> {
         let registry = &shell.services.registry;
         let image = registry.image(&shell.actor, name, reference).await?;
@@ -133,7 +143,17 @@ impl Detail {
             }
             None => None,
         };
-        Ok(Self::of(shell, project, name, reference, image, running, against.as_ref(), query))
+        Ok(Self::of(
+            shell,
+            project,
+            name,
+            reference,
+            image,
+            running,
+            against.as_ref(),
+            query,
+            around,
+        ))
     }
 
     #[expect(clippy::too_many_arguments, reason = "one view model, made at one place")]
@@ -146,6 +166,7 @@ impl Detail {
         running: &Running,
         against: Option<&(String, Image)>,
         query: &ImageQuery,
+        around: Around<'_>,
     ) -> Self {
         let t = shell.t;
         let href = image_href(name, reference);
@@ -190,7 +211,10 @@ impl Detail {
         let ways = ways(&t, host, name, reference, &image);
         let (command, pulls) = pull(ways, &href, &query.pull);
         let runnable = image.kind.is_runnable();
+        let Around { known, tags } = around;
+        let extras = Extras::of(shell, project, name, reference, &image, known, tags);
         Self {
+            extras,
             title: tag.map_or_else(|| image.digest.short().to_owned(), ToString::to_string),
             aliases: image
                 .tags
@@ -252,7 +276,7 @@ impl Detail {
 }
 
 /// What the builder wrote, without its wrapping.
-fn instruction(created_by: &str) -> String {
+pub(super) fn instruction(created_by: &str) -> String {
     let text = created_by.trim();
     let text = text.strip_prefix("/bin/sh -c #(nop)").map_or(text, str::trim);
     let text = text.strip_suffix("# buildkit").map_or(text, str::trim);

@@ -4,8 +4,13 @@
 //! Repository names hold slashes, so what follows a repository in an address comes after `/-/`.
 
 mod accessories;
+mod compare;
 pub(in crate::web) mod delete;
+mod deleted;
 mod detail;
+mod extras;
+mod history;
+mod place;
 mod ways;
 
 use askama::Template;
@@ -13,6 +18,7 @@ use askama::filters::HtmlSafe;
 use axum::extract::Query;
 
 use super::cookies;
+use super::form::Form;
 use super::frame::{Frame, Section};
 use super::repositories::href;
 use super::session::Posted;
@@ -26,61 +32,65 @@ use crate::base::{
     Timestamp,
 };
 use crate::catalog::Project;
-use crate::registry::{Repository, Tag};
-use detail::Detail;
+use crate::registry::{Chip, Repository, Tag, TagFilter, TagOrder};
+use detail::{Around, Detail, TabLink};
+use extras::Known;
+use place::Place;
+pub(super) use place::image_href;
 
 /// Tags shown at once.
 const TAGS: u32 = 50;
 
-/// What an address below a project's `/r/` names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    Repository(RepositoryName),
-    Image(RepositoryName, Reference),
-    DeleteRepository(RepositoryName),
-    Delete(RepositoryName, Reference),
-}
-
-impl Place {
-    fn parse(project: &ProjectName, rest: &str) -> Result<Self> {
-        let absent = || Error::not_found("page", rest);
-        let (path, tail) = rest.split_once("/-/").unwrap_or((rest, ""));
-        let repository =
-            RepositoryName::join(project, path.trim_end_matches('/')).map_err(|_| absent())?;
-        let parts: Vec<_> = tail.split('/').filter(|part| !part.is_empty()).collect();
-        let tag = |word: &str| word.parse::<TagName>().map(Reference::Tag).map_err(|_| absent());
-        let digest =
-            |word: &str| word.parse::<Digest>().map(Reference::Digest).map_err(|_| absent());
-        match parts.as_slice() {
-            [] => Ok(Self::Repository(repository)),
-            ["delete"] => Ok(Self::DeleteRepository(repository)),
-            ["tags", name] => Ok(Self::Image(repository, tag(name)?)),
-            ["digest", name] => Ok(Self::Image(repository, digest(name)?)),
-            ["tags", name, "delete"] => Ok(Self::Delete(repository, tag(name)?)),
-            ["digest", name, "delete"] => Ok(Self::Delete(repository, digest(name)?)),
-            _ => Err(absent()),
-        }
-    }
-}
-
-/// The page of an image.
-pub(super) fn image_href(repository: &RepositoryName, reference: &Reference) -> String {
-    let base = href(repository.project().as_str(), repository.path());
-    match reference {
-        Reference::Tag(tag) => format!("{base}/-/tags/{tag}"),
-        Reference::Digest(digest) => format!("{base}/-/digest/{digest}"),
-    }
-}
+/// How the history names what was done on a page.
+const CLIENT: &str = "portal";
 
 #[derive(Debug, Default, serde::Deserialize)]
 pub(super) struct ImageQuery {
     #[serde(default)]
     q: String,
+    /// A label of the image.
+    #[serde(default)]
+    label: String,
+    /// `-pushed`; anything else is the order of versions.
+    #[serde(default)]
+    sort: String,
+    /// The two versions to compare, and whether what is the same is shown, too.
+    #[serde(default)]
+    a: String,
+    #[serde(default)]
+    b: String,
+    #[serde(default)]
+    all: String,
     after: Option<String>,
     #[serde(default)]
     tab: String,
     #[serde(default)]
     pull: String,
+}
+
+impl ImageQuery {
+    fn by_push(&self) -> bool {
+        self.sort == "-pushed"
+    }
+
+    fn filter(&self) -> TagFilter<'_> {
+        let given = |text| Some(str::trim(text)).filter(|text| !text.is_empty());
+        TagFilter {
+            text: given(&self.q),
+            label: given(&self.label),
+            order: if self.by_push() { TagOrder::Pushed } else { TagOrder::Version },
+        }
+    }
+
+    /// What the rail's address holds.
+    fn pairs(&self) -> [(&'static str, &str); 3] {
+        let sort = if self.by_push() { "-pushed" } else { "" };
+        [("q", self.q.trim()), ("label", self.label.trim()), ("sort", sort)]
+    }
+
+    fn is_plain(&self) -> bool {
+        self.after.is_none() && self.pairs().iter().all(|(_, value)| value.is_empty())
+    }
 }
 
 /// One tag of the rail.
@@ -91,6 +101,9 @@ struct TagRow {
     updated_at: Timestamp,
     size: i64,
     running: bool,
+    labels: Vec<Chip>,
+    /// The rule that locks it.
+    lock: Option<String>,
 }
 
 /// The rail of tags; also a fragment.
@@ -115,6 +128,12 @@ struct ImagePage {
     public: bool,
     tags: Tags,
     query: String,
+    sorts: Vec<TabLink>,
+    /// Labels to filter by, and the one chosen.
+    labels: Vec<String>,
+    label: String,
+    sort: &'static str,
+    sees_deleted: bool,
     detail: Option<Detail>,
     may_delete: bool,
     may_push: bool,
@@ -131,7 +150,7 @@ async fn running(shell: &Shell, project: &Project, name: &RepositoryName) -> Res
     shell.part_or_default(shell.services.engine.running_images(&shell.actor, name).await)
 }
 
-fn tag_rows(tags: &[Tag], name: &RepositoryName, running: &Running) -> Vec<TagRow> {
+fn tag_rows(tags: &[Tag], name: &RepositoryName, running: &Running, known: &Known) -> Vec<TagRow> {
     tags.iter()
         .map(|tag| TagRow {
             name: tag.name.to_string(),
@@ -140,8 +159,31 @@ fn tag_rows(tags: &[Tag], name: &RepositoryName, running: &Running) -> Vec<TagRo
             updated_at: tag.updated_at,
             size: tag.total_size,
             running: running.iter().any(|(_, digest)| *digest == tag.digest),
+            labels: tag.labels.clone(),
+            lock: known.lock(name, tag.name.as_str()),
         })
         .collect()
+}
+
+impl Shell {
+    /// The frame of a page about a repository.
+    async fn repository_frame(
+        &self,
+        project: &Project,
+        name: &RepositoryName,
+        title: impl ToString,
+    ) -> Result<Frame> {
+        let base = href(name.project().as_str(), name.path());
+        let frame = self.project_frame(project, Section::Repositories, title).await?;
+        Ok(frame
+            .crumb(format!("/p/{}/r", project.name), self.t.get("nav-repositories"))
+            .crumb(base, name.path()))
+    }
+}
+
+/// A refusal as a page shows it above its list.
+fn kept(shell: &Shell, error: Error) -> Result<Form> {
+    Form::default().refused(&shell.t, error)
 }
 
 /// `GET /p/{project}/r/{*rest}`
@@ -155,21 +197,69 @@ pub(super) async fn page(
         Place::Image(name, reference) => show(&shell, &name, Some(reference), query).await,
         Place::DeleteRepository(name) => delete::ask(&shell, &name, None).await,
         Place::Delete(name, reference) => delete::ask(&shell, &name, Some(reference)).await,
+        Place::History(name, tag) => {
+            history::show(&shell, &name, tag.as_ref(), query.after.as_deref()).await
+        }
+        Place::Deleted(name) => deleted::show(&shell, &name, query.after.as_deref()).await,
+        Place::Purge(name, digest) => deleted::ask(&shell, &name, &digest).await,
+        Place::Compare(name, a, b) => {
+            compare::show(&shell, &name, &a, &b, !query.all.is_empty()).await
+        }
+        Place::Choose(name) => compare::choose(&name, &query.a, &query.b),
+        Place::RestoreTag(..) | Place::Restore(..) | Place::Labels(..) => {
+            Err(Error::not_found("page", rest).into())
+        }
     }
+}
+
+/// What the forms of a repository's pages send; each its own part.
+#[derive(serde::Deserialize)]
+pub(super) struct ActionForm {
+    #[serde(flatten)]
+    confirm: delete::ConfirmForm,
+    #[serde(default)]
+    digest: String,
+    /// A label to put on.
+    #[serde(default)]
+    add: String,
+    /// A label to take off.
+    #[serde(default)]
+    remove: String,
 }
 
 /// `POST /p/{project}/r/{*rest}`
 pub(super) async fn submit(
     At((project, rest)): At<(ProjectName, String)>,
-    Posted(shell, form): Posted<delete::ConfirmForm>,
+    Posted(shell, form): Posted<ActionForm>,
 ) -> PageResult {
     match Place::parse(&project, &rest)? {
-        Place::DeleteRepository(name) => delete::confirm(&shell, &name, None, &form).await,
+        Place::DeleteRepository(name) => delete::confirm(&shell, &name, None, &form.confirm).await,
         Place::Delete(name, reference) => {
-            delete::confirm(&shell, &name, Some(reference), &form).await
+            delete::confirm(&shell, &name, Some(reference), &form.confirm).await
         }
+        Place::RestoreTag(name, tag) => history::restore(&shell, &name, &tag, &form.digest).await,
+        Place::Restore(name, digest) => deleted::restore(&shell, &name, &digest).await,
+        Place::Purge(name, digest) => deleted::purge(&shell, &name, &digest, &form.confirm).await,
+        Place::Labels(name, digest) => label(&shell, &name, &digest, &form).await,
         _ => Err(Error::not_found("page", rest).into()),
     }
+}
+
+/// Puts a label on an image or takes one off.
+async fn label(
+    shell: &Shell,
+    name: &RepositoryName,
+    digest: &Digest,
+    form: &ActionForm,
+) -> PageResult {
+    let registry = &shell.services.registry;
+    let page = image_href(name, &Reference::Digest(digest.clone()));
+    if form.remove.is_empty() {
+        registry.add_label(&shell.actor, name, digest, form.add.trim()).await?;
+        return Ok(shell.done(&page, "flash-label-on", form.add.trim()));
+    }
+    registry.remove_label(&shell.actor, name, digest, &form.remove).await?;
+    Ok(shell.done(&page, "flash-label-off", &form.remove))
 }
 
 async fn show(
@@ -182,24 +272,32 @@ async fn show(
     let list = Permission(Resource::Repository, Action::List);
     let project = services.catalog.project(&shell.actor, &name.project(), list).await?;
     let repository = services.registry.repository(&shell.actor, name).await?;
-    let text = Some(query.q.trim()).filter(|q| !q.is_empty());
     let request =
         PageRequest { after: query.after.clone().map(Cursor::from_text), limit: Some(TAGS) };
-    let tags = services.registry.list_tags(&shell.actor, name, text, &request).await?;
+    let tags = services.registry.versions(&shell.actor, name, &query.filter(), &request).await?;
+    let known = Known::load(shell, &project).await?;
     let running = running(shell, &project, name).await?;
     let base = href(name.project().as_str(), name.path());
     let chosen = reference
         .clone()
         .or_else(|| tags.items.first().map(|tag| Reference::Tag(tag.name.clone())));
     let detail = match &chosen {
-        Some(chosen) => Some(Detail::load(shell, &project, name, chosen, &running, &query).await?),
+        Some(chosen) => {
+            let around = Around { known: &known, tags: &tags.items };
+            let loaded =
+                Detail::load(shell, &project, name, chosen, &running, &query, around).await;
+            match loaded {
+                Ok(detail) => Some(detail),
+                Err(error) => return deleted::explain(shell, &project, name, chosen, error).await,
+            }
+        }
         None => None,
     };
     let mut frame = shell
         .project_frame(&project, Section::Repositories, name.path())
         .await?
         .crumb(format!("/p/{}/r", project.name), shell.t.get("nav-repositories"))
-        .json(format!("/api/v1/projects/{}/repositories/{}", project.name, name.path()));
+        .json(format!("/api/v1/repositories/{name}"));
     if let Some(reference) = &reference {
         frame = frame.crumb(&base, name.path());
         frame.title = match reference {
@@ -207,18 +305,24 @@ async fn show(
             Reference::Digest(digest) => digest.short().to_owned(),
         };
     }
-    if text.is_none() && query.after.is_none() {
+    // A filtered, sorted or later page stays as it is: the stream knows only the first.
+    if query.is_plain() {
         frame = frame.live(Topic::Repository(name.clone()));
     }
     let host = services.config.registry_host();
     let page = ImagePage {
         tags: Tags {
             t: shell.t,
-            rows: tag_rows(&tags.items, name, &running),
+            rows: tag_rows(&tags.items, name, &running, &known),
             current: chosen.as_ref().map(|chosen| image_href(name, chosen)).unwrap_or_default(),
-            pager: Pager::of(&base, &[("q", query.q.trim())], query.after.as_deref(), &tags),
-            filtered: text.is_some(),
+            pager: Pager::of(&base, &query.pairs(), query.after.as_deref(), &tags),
+            filtered: !query.q.trim().is_empty() || !query.label.trim().is_empty(),
         },
+        sorts: sorts(shell, &base, &query),
+        labels: known.labels.iter().map(|label| label.name.clone()).collect(),
+        label: query.label.trim().to_owned(),
+        sort: if query.by_push() { "-pushed" } else { "" },
+        sees_deleted: shell.may(&project, Permission(Resource::Event, Action::List)),
         may_delete: shell.may(&project, Permission(Resource::Repository, Action::Delete)),
         may_push: shell.may(&project, Permission(Resource::Repository, Action::Push)),
         push_commands: vec![
@@ -237,49 +341,39 @@ async fn show(
     Ok(response)
 }
 
+/// The ways to order the rail.
+fn sorts(shell: &Shell, base: &str, query: &ImageQuery) -> Vec<TabLink> {
+    let link = |sort: &'static str, key: &str, current: bool| {
+        let [q, label, _] = query.pairs();
+        let pairs: Vec<_> =
+            [q, label, ("sort", sort)].into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let text = serde_urlencoded::to_string(pairs).unwrap_or_default();
+        let href = if text.is_empty() { base.to_owned() } else { format!("{base}?{text}") };
+        TabLink { href, label: shell.t.get(key), count: None, current }
+    };
+    vec![
+        link("", "sort-version", !query.by_push()),
+        link("-pushed", "sort-pushed", query.by_push()),
+    ]
+}
+
 /// Fragments of [`Topic::Repository`]. Which tag is open is the page's knowledge; the script
 /// marks it.
 pub(super) async fn fragments(shell: &Shell, name: &RepositoryName) -> Result<Rendered> {
     let services = &shell.services;
     let list = Permission(Resource::Repository, Action::List);
     let project = services.catalog.project(&shell.actor, &name.project(), list).await?;
-    let tags =
-        services.registry.list_tags(&shell.actor, name, None, &PageRequest::first(TAGS)).await?;
+    let (filter, first) = (ImageQuery::default(), PageRequest::first(TAGS));
+    let tags = services.registry.versions(&shell.actor, name, &filter.filter(), &first).await?;
     let running = running(shell, &project, name).await?;
+    let known = Known { rules: services.registry.rules_over(&project).await?, labels: Vec::new() };
     let base = href(name.project().as_str(), name.path());
     let rail = Tags {
         t: shell.t,
-        rows: tag_rows(&tags.items, name, &running),
+        rows: tag_rows(&tags.items, name, &running, &known),
         current: String::new(),
         pager: Pager::of(&base, &[], None, &tags),
         filtered: false,
     };
     Ok((vec![Fragment::of("tags", &rail)?], false))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_name_repositories_tags_and_digests() {
-        let project: ProjectName = "demo".parse().expect("valid");
-        let place = |rest: &str| Place::parse(&project, rest);
-        let name: RepositoryName = "demo/team/api".parse().expect("valid");
-        let digest = format!("sha256:{}", "a".repeat(64));
-        assert_eq!(place("team/api").expect("a repository"), Place::Repository(name.clone()));
-        assert_eq!(
-            place("team/api/-/tags/1.0").expect("a tag"),
-            Place::Image(name.clone(), Reference::Tag("1.0".parse().expect("valid")))
-        );
-        assert_eq!(
-            place(&format!("team/api/-/digest/{digest}/delete")).expect("a digest"),
-            Place::Delete(name.clone(), Reference::Digest(digest.parse().expect("valid")))
-        );
-        assert_eq!(place("team/api/-/delete").expect("a page"), Place::DeleteRepository(name));
-        for bad in ["", "A", "x/-/tags/", "x/-/tags/a b", "x/-/digest/sha256:1", "x/-/y"] {
-            let absent = matches!(place(bad), Err(error) if error.is_not_found());
-            assert!(absent || bad == "x/-/tags/", "{bad}");
-        }
-    }
 }

@@ -4,4 +4,5 @@ mod access;
 mod assets;
 mod images;
 mod pages;
+mod versions;
 mod words;

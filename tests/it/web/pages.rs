@@ -41,7 +41,7 @@ pub(super) async fn furnish(portal: &Portal) {
     catalog.create_application(&admin, &project.name, new).await.expect("an application");
 }
 
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 23] = [
     "/",
     "/catalog",
     "/catalog/demo/hello",
@@ -53,6 +53,8 @@ const PAGES: [&str; 21] = [
     "/p/demo",
     "/p/demo/r",
     "/p/demo/members",
+    "/p/demo/labels",
+    "/p/demo/tag-rules",
     "/switch?to=r",
     "/search?q=hello",
     "/setup",
