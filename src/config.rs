@@ -22,6 +22,8 @@ pub struct Config {
     pub docker_host: Option<String>,
     /// Address service ports are opened on.
     pub gateway_address: IpAddr,
+    /// Whether images are accepted whose layers are not here.
+    pub accept_sparse_images: bool,
 }
 
 /// What only the start needs and nothing keeps.

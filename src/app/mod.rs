@@ -137,7 +137,9 @@ pub async fn build(
     };
     let accounts = Accounts::open(db.clone(), clock.clone(), settings).await?;
     let catalog = Catalog::new(db.clone(), clock.clone());
-    let registry = Registry::open(db.clone(), clock.clone(), catalog.clone(), data.blobs()).await?;
+    let registry = Registry::open(db.clone(), clock.clone(), catalog.clone(), data.blobs())
+        .await?
+        .accepting_sparse_images(config.accept_sparse_images);
     let seal = accounts.installation_secret("container-seal").await?;
     let runtime =
         DockerRuntime::new(config.docker_host.as_deref(), config.registry_host().to_owned(), seal)?;

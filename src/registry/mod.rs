@@ -202,6 +202,7 @@ pub struct Registry {
     pub(crate) clock: SharedClockDebug,
     pub(crate) catalog: Catalog,
     shared: Arc<Shared>,
+    accepts_sparse_images: bool,
 }
 
 #[derive(Debug)]
@@ -234,7 +235,21 @@ impl Registry {
             hashes: upload::Hashes::default(),
             pulls: pulls::PullCounts::default(),
         };
-        Ok(Self { db, clock: SharedClockDebug(clock), catalog, shared: Arc::new(shared) })
+        Ok(Self {
+            db,
+            clock: SharedClockDebug(clock),
+            catalog,
+            shared: Arc::new(shared),
+            accepts_sparse_images: false,
+        })
+    }
+
+    /// The same registry, which accepts or refuses images whose blobs are not in the repository.
+    /// Refusing is the default: what was pushed can be pulled.
+    #[must_use]
+    pub fn accepting_sparse_images(mut self, accepts: bool) -> Self {
+        self.accepts_sparse_images = accepts;
+        self
     }
 
     /// Runs the registry's housekeeping until `stop`: pull counts, stale uploads, collection.

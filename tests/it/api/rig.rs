@@ -99,6 +99,7 @@ impl Rig {
             database_url: None,
             docker_host: None,
             gateway_address: [127, 0, 0, 1].into(),
+            accept_sparse_images: false,
         };
         let services = Services {
             db,

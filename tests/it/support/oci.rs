@@ -75,6 +75,7 @@ impl TestFace {
             database_url: None,
             docker_host: None,
             gateway_address: [127, 0, 0, 1].into(),
+            accept_sparse_images: false,
         };
         let settings = Settings {
             master_key: Secret::new([7; 32]),

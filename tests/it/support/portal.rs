@@ -107,6 +107,7 @@ impl Portal {
             database_url: None,
             docker_host: None,
             gateway_address: address.ip(),
+            accept_sparse_images: false,
         };
         let config = Arc::new(config);
         let services = Services { db, clock, config, accounts, catalog, registry, engine };
