@@ -28,6 +28,8 @@ pub struct Config {
     pub gateway_address: IpAddr,
     /// Days for which deleted images can be restored; 0: deleting is final.
     pub undelete_days: u32,
+    /// Whether images are accepted whose layers are not here.
+    pub accept_sparse_images: bool,
 }
 
 /// What only the start needs and nothing keeps.

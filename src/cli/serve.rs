@@ -55,6 +55,9 @@ pub(super) struct Serve {
     /// Do not start a gateway; one is run by somebody else on the data directory's socket.
     #[arg(long, env = "PORTOLAN_NO_GATEWAY")]
     no_gateway: bool,
+    /// Accept images whose layers are not in the repository, for mirrors that hold only a part.
+    #[arg(long, env = "PORTOLAN_ACCEPT_SPARSE_IMAGES")]
+    accept_sparse_images: bool,
     /// Password of the first admin; by default made up and printed once.
     #[arg(long, env = "PORTOLAN_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     admin_password: Option<String>,
@@ -86,6 +89,7 @@ impl Serve {
             docker_host: nonempty(&self.docker_host),
             gateway_address: self.gateway_address,
             undelete_days: self.undelete_days,
+            accept_sparse_images: self.accept_sparse_images,
         };
         let mut faults = config.faults();
         if self.connections_per_address == 0 {

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, header};
 use super::Face;
 use super::error::Failure;
 use super::path::Route;
+use super::query::Query;
 use crate::accounts::{AccessEntry, Origin};
 use crate::base::{Actor, Channel, Error, RepositoryName, Result, Secret};
 use crate::config::Config;
@@ -29,11 +30,28 @@ pub(super) struct Scope {
     pub actions: &'static [&'static str],
 }
 
-/// The scope that a request needs; `None`: any credentials will do.
-pub(super) fn scope_of(method: &Method, route: &Route) -> Option<Scope> {
-    let repository = |name: &RepositoryName, actions| {
-        Some(Scope { kind: "repository", name: name.to_string(), actions })
-    };
+impl Scope {
+    fn repository(name: &RepositoryName, actions: &'static [&'static str]) -> Self {
+        Self { kind: "repository", name: name.to_string(), actions }
+    }
+}
+
+/// The scopes a request needs. The first decides about the request; the others are only asked for
+/// along with it, so that one token is enough. None: any credentials will do.
+pub(super) fn scopes_of(method: &Method, route: &Route, query: Option<&Query>) -> Vec<Scope> {
+    let mut scopes: Vec<Scope> = scope_of(method, route).into_iter().collect();
+    if let (Route::Uploads(name), Some(query)) = (route, query)
+        && query.get("mount").is_some()
+        && let Some(from) = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok())
+        && from != *name
+    {
+        scopes.push(Scope::repository(&from, &["pull"]));
+    }
+    scopes
+}
+
+fn scope_of(method: &Method, route: &Route) -> Option<Scope> {
+    let repository = |name: &RepositoryName, actions| Some(Scope::repository(name, actions));
     let reads = method == Method::GET || method == Method::HEAD;
     match route {
         Route::Base => None,
@@ -67,14 +85,10 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Authenticates; refuses with a challenge whoever has no, or not enough, credentials.
-    pub(super) async fn of(
-        face: &Face,
-        parts: &Parts,
-        scope: Option<&Scope>,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn of(face: &Face, parts: &Parts, scopes: &[Scope]) -> Result<Self, Failure> {
         let realm = realm(&face.config);
         let refuse = |error: Error, reason: &str| {
-            Failure::challenge(error, challenge(&realm, scope, reason))
+            Failure::challenge(error, challenge(&realm, scopes, reason))
         };
         let origin = origin(parts);
         let client = origin.user_agent.clone().unwrap_or_default();
@@ -101,7 +115,7 @@ impl Caller {
             }
         };
         let caller = Self { actor, client, claims, realm: realm.clone() };
-        if let Some(scope) = scope
+        if let Some(scope) = scopes.first()
             && !caller.claims(scope.kind, &scope.name, scope.actions[0])
         {
             return Err(refuse(Error::denied("requested access is denied"), "insufficient_scope"));
@@ -125,8 +139,8 @@ impl Caller {
     }
 
     /// A challenge for this request.
-    pub(super) fn challenge(&self, scope: Option<&Scope>, reason: &str) -> String {
-        challenge(&self.realm, scope, reason)
+    pub(super) fn challenge(&self, scopes: &[Scope], reason: &str) -> String {
+        challenge(&self.realm, scopes, reason)
     }
 }
 
@@ -181,17 +195,24 @@ fn realm(config: &Config) -> String {
     format!("realm=\"{}/token\",service=\"{}\"", config.external_url, config.registry_host())
 }
 
-fn challenge(realm: &str, scope: Option<&Scope>, reason: &str) -> String {
+fn challenge(realm: &str, scopes: &[Scope], reason: &str) -> String {
     let mut text = format!("Bearer {realm}");
-    if let Some(scope) = scope {
-        let mut actions = scope.actions.to_vec();
-        actions.sort_unstable();
-        text.push_str(&format!(",scope=\"{}:{}:{}\"", scope.kind, scope.name, actions.join(",")));
+    if !scopes.is_empty() {
+        let written: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+        text.push_str(&format!(",scope=\"{}\"", written.join(" ")));
     }
     if !reason.is_empty() {
         text.push_str(&format!(",error=\"{reason}\""));
     }
     text
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut actions = self.actions.to_vec();
+        actions.sort_unstable();
+        write!(f, "{}:{}:{}", self.kind, self.name, actions.join(","))
+    }
 }
 
 /// Where a request came from.

@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::base::{Error, ErrorKind};
 use crate::http::status;
@@ -19,25 +19,32 @@ pub const API_VERSION: (HeaderName, HeaderValue) = (
 #[derive(Debug)]
 pub struct Failure {
     error: Error,
-    challenge: Option<String>,
     status: Option<StatusCode>,
+    headers: Vec<(HeaderName, String)>,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, challenge: None, status: None }
+        Self { error, status: None, headers: Vec::new() }
     }
 }
 
 impl Failure {
     /// A 401 with this `WWW-Authenticate`, whatever the kind of `error`.
     pub fn challenge(error: Error, challenge: String) -> Self {
-        Self { error, challenge: Some(challenge), status: Some(StatusCode::UNAUTHORIZED) }
+        Self::with_status(error, StatusCode::UNAUTHORIZED)
+            .with_header(header::WWW_AUTHENTICATE, challenge)
     }
 
     /// An error with a status that no kind has.
     pub fn with_status(error: Error, status: StatusCode) -> Self {
-        Self { error, challenge: None, status: Some(status) }
+        Self { error, status: Some(status), headers: Vec::new() }
+    }
+
+    /// The same with one more header.
+    pub fn with_header(mut self, name: HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// What went wrong.
@@ -55,6 +62,27 @@ impl Failure {
             }
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             kind => status::of(kind),
+        }
+    }
+
+    /// One entry, or one for each blob that is missing.
+    fn entries(&self) -> Vec<Value> {
+        let entry = |message: String| json!({ "code": self.code(), "message": message });
+        let message = self.error.public_message();
+        let Some(detail) = self.error.detail() else { return vec![entry(message.to_owned())] };
+        let with = |mut entry: Value, detail: Value| {
+            entry["detail"] = detail;
+            entry
+        };
+        match detail["missing"].as_array() {
+            Some(missing) if missing.len() > 1 => missing
+                .iter()
+                .map(|digest| {
+                    let text = format!("blob {} does not exist", digest.as_str().unwrap_or("?"));
+                    with(entry(text), json!({ "digest": digest }))
+                })
+                .collect(),
+            _ => vec![with(entry(message.to_owned()), detail.clone())],
         }
     }
 
@@ -97,24 +125,16 @@ impl IntoResponse for Failure {
             500.. => tracing::error!(error = %self.error.chain(), "a registry request failed"),
             _ => tracing::debug!(error = %self.error.chain(), "a registry request was refused"),
         }
-        let mut entry = json!({ "code": self.code(), "message": self.error.public_message() });
-        if let Some(detail) = self.error.detail() {
-            entry["detail"] = detail.clone();
-        }
-        let mut response =
-            (status, [API_VERSION], Json(json!({ "errors": [entry] }))).into_response();
+        let body = Json(json!({ "errors": self.entries() }));
+        let mut response = (status, [API_VERSION], body).into_response();
         let headers = response.headers_mut();
-        if let Some(challenge) = self.challenge.and_then(|c| HeaderValue::try_from(c).ok()) {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
         }
         if let Some(seconds) = self.error.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if status == StatusCode::RANGE_NOT_SATISFIABLE
-            && let Some(received) = self.error.detail().and_then(|d| d["received"].as_u64())
-            && let Ok(range) = HeaderValue::try_from(super::uploads::range(received))
-        {
-            headers.insert(header::RANGE, range);
         }
         response
     }

@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::http::{Access, RouteAccess, Services};
 use crate::registry::Registry;
 
-use caller::Caller;
+use caller::{Caller, Scope};
 pub use error::Failure;
 use path::Route;
 use query::Query;
@@ -95,6 +95,7 @@ pub fn access() -> Vec<RouteAccess> {
 struct Call {
     face: Face,
     caller: Caller,
+    scopes: Vec<Scope>,
     parts: Parts,
     query: Query,
 }
@@ -115,6 +116,12 @@ impl Call {
     fn header(&self, name: http::HeaderName) -> Option<&str> {
         self.parts.headers.get(name).and_then(|v| v.to_str().ok())
     }
+
+    /// The caller may do it, its token does not say so: it has to get another.
+    fn insufficient(&self) -> Failure {
+        let challenge = self.caller.challenge(&self.scopes, "insufficient_scope");
+        Failure::challenge(Error::denied("requested access is denied"), challenge)
+    }
 }
 
 async fn dispatch(State(face): State<Face>, request: Request) -> Response {
@@ -131,8 +138,12 @@ async fn answer(face: Face, request: Request) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let method = parts.method.clone();
     let parsed = Route::parse(parts.uri.path());
-    let scope = parsed.as_ref().ok().and_then(|route| caller::scope_of(&method, route));
-    let caller = Caller::of(&face, &parts, scope.as_ref()).await?;
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let scopes = parsed.as_ref().map_or_else(
+        |_| Vec::new(),
+        |route| caller::scopes_of(&method, route, query.as_ref().ok()),
+    );
+    let caller = Caller::of(&face, &parts, &scopes).await?;
     let route = parsed.map_err(|e| {
         let pushing = method == Method::PUT && e.code() == "tag_invalid";
         if pushing {
@@ -141,15 +152,17 @@ async fn answer(face: Face, request: Request) -> Result<Response, Failure> {
             e
         }
     })?;
-    let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+    let query = query?;
     let narrowed = caller.is_narrowed();
-    let challenge = caller.challenge(scope.as_ref(), "insufficient_scope");
-    let call = Call { face, caller, parts, query };
+    let challenge = caller.challenge(&scopes, "insufficient_scope");
+    let call = Call { face, caller, scopes, parts, query };
     let answered = match (method.as_str(), route) {
         ("GET" | "HEAD", Route::Base) => Ok(axum::Json(serde_json::json!({})).into_response()),
-        ("GET", Route::Catalog) => lists::catalog(call).await,
-        ("GET", Route::Tags(name)) => lists::tags(call, &name).await,
-        ("GET", Route::Referrers(name, digest)) => lists::referrers(call, &name, &digest).await,
+        ("GET" | "HEAD", Route::Catalog) => lists::catalog(call).await,
+        ("GET" | "HEAD", Route::Tags(name)) => lists::tags(call, &name).await,
+        ("GET" | "HEAD", Route::Referrers(name, digest)) => {
+            lists::referrers(call, &name, &digest).await
+        }
         ("GET" | "HEAD", Route::Manifest(name, reference)) => {
             manifests::show(call, &name, &reference).await
         }
@@ -166,10 +179,11 @@ async fn answer(face: Face, request: Request) -> Result<Response, Failure> {
         ("PATCH", Route::Upload(name, id)) => uploads::append(call, body, &name, id).await,
         ("PUT", Route::Upload(name, id)) => uploads::finish(call, body, &name, id).await,
         ("DELETE", Route::Upload(name, id)) => uploads::cancel(call, &name, id).await,
-        _ => Err(Failure::with_status(
+        (_, route) => Err(Failure::with_status(
             Error::new(ErrorKind::Malformed, "unsupported", "this method is not supported here"),
             http::StatusCode::METHOD_NOT_ALLOWED,
-        )),
+        )
+        .with_header(http::header::ALLOW, route.methods().to_owned())),
     };
     // A client renews its token only on 401, so whoever came with one gets that instead of 403. A
     // rule that locks a tag does so with any token.

@@ -26,6 +26,17 @@ pub enum Route {
 }
 
 impl Route {
+    /// What may be done with it, as the header `Allow` says it.
+    pub fn methods(&self) -> &'static str {
+        match self {
+            Self::Base | Self::Catalog | Self::Tags(_) | Self::Referrers(..) => "GET, HEAD",
+            Self::Manifest(..) => "GET, HEAD, PUT, DELETE",
+            Self::Blob(..) => "GET, HEAD, DELETE",
+            Self::Uploads(_) => "POST",
+            Self::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
+        }
+    }
+
     /// Reads the (still percent-encoded) path of a request.
     pub fn parse(path: &str) -> Result<Self> {
         let decoded = decode(path)?;

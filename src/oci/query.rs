@@ -34,16 +34,15 @@ impl Query {
     pub(super) fn page_size(&self, max: usize) -> Result<usize> {
         match self.get("n") {
             None => Ok(max),
-            Some(text) => text.parse::<u64>().map_or_else(
-                |_| {
-                    Err(Error::new(
-                        ErrorKind::Malformed,
-                        "pagination_number_invalid",
-                        "n must be a whole number, 0 or more",
-                    ))
-                },
-                |n| Ok(usize::try_from(n).unwrap_or(max).min(max)),
-            ),
+            // However many are asked for, a page holds `max`.
+            Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(text.parse::<usize>().map_or(max, |n| n.min(max)))
+            }
+            Some(_) => Err(Error::new(
+                ErrorKind::Malformed,
+                "pagination_number_invalid",
+                "n must be a whole number, 0 or more",
+            )),
         }
     }
 }

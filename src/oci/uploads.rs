@@ -9,13 +9,13 @@ use super::blobs::CONTENT_DIGEST;
 use super::error::Failure;
 use super::{Call, manifests, path};
 use crate::base::id::UploadId;
-use crate::base::{Digest, Error, ErrorKind, RepositoryName, Result};
+use crate::base::{Algorithm, Digest, Error, ErrorKind, RepositoryName, Result};
 use crate::registry::{self, Blob, ChunkStart, MAX_BLOB, Upload};
 
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// `Range` of an upload: what the registry has.
-pub(super) fn range(received: u64) -> String {
+fn range(received: u64) -> String {
     format!("0-{}", received.saturating_sub(1))
 }
 
@@ -24,9 +24,18 @@ pub(super) async fn start(
     body: Body,
     name: &RepositoryName,
 ) -> Result<Response, Failure> {
+    if let Some(algorithm) = call.query.get("digest-algorithm")
+        && !Algorithm::ALL.iter().any(|known| known.as_str() == algorithm)
+    {
+        // Told now, or the client would upload everything first.
+        let text = "digest-algorithm must be sha256 or sha512";
+        return Err(Error::new(ErrorKind::Malformed, "digest_invalid", text).into());
+    }
     if let Some(mount) = call.query.get("mount") {
-        let digest = path::digest(mount)?;
-        if mount_blob(&call, name, &digest).await? {
+        // A digest that cannot be read is one that nobody has: the client uploads instead.
+        if let Ok(digest) = path::digest(mount)
+            && mount_blob(&call, name, &digest).await?
+        {
             return created(name, &Blob { digest, size: 0 });
         }
         let upload = call.registry().start_upload(call.actor(), name).await?;
@@ -55,16 +64,22 @@ pub(super) async fn start(
 }
 
 /// Mounts from the repository that `from` names, or from any the caller may read. A token that
-/// does not cover the source counts as no right to read it.
-async fn mount_blob(call: &Call, name: &RepositoryName, digest: &Digest) -> Result<bool> {
-    let from = match call.query.get("from") {
+/// does not cover the source is sent for another one, if its bearer could get it; for all others
+/// the source looks as if it held nothing.
+async fn mount_blob(call: &Call, name: &RepositoryName, digest: &Digest) -> Result<bool, Failure> {
+    let from = match call.query.get("from").map(str::parse::<RepositoryName>) {
         None => None,
-        Some(text) => match text.parse::<RepositoryName>() {
-            Ok(from) if call.caller.claims("repository", text, "pull") => Some(from),
-            _ => return Ok(false),
-        },
+        Some(Ok(from)) => {
+            if !call.caller.claims("repository", &from.to_string(), "pull")
+                && call.registry().rights(call.actor(), &from).await?.pull
+            {
+                return Err(call.insufficient());
+            }
+            Some(from)
+        }
+        Some(Err(_)) => return Ok(false),
     };
-    call.registry().mount_blob(call.actor(), name, digest, from.as_ref()).await
+    Ok(call.registry().mount_blob(call.actor(), name, digest, from.as_ref()).await?)
 }
 
 pub(super) async fn show(
@@ -84,7 +99,11 @@ pub(super) async fn append(
 ) -> Result<Response, Failure> {
     let chunk = chunk(&call)?;
     let body = stream(body);
-    let upload = call.registry().append_upload(call.actor(), name, id, chunk, body).await?;
+    let upload = call
+        .registry()
+        .append_upload(call.actor(), name, id, chunk, body)
+        .await
+        .map_err(|error| where_to_go_on(name, id, error))?;
     accepted(name, upload)
 }
 
@@ -101,7 +120,10 @@ pub(super) async fn finish(
     let chunk = chunk(&call)?;
     let body = stream(body);
     let (registry, actor) = (call.registry(), call.actor());
-    let blob = registry.finish_upload(actor, name, id, &digest, chunk, body).await?;
+    let blob = registry
+        .finish_upload(actor, name, id, &digest, chunk, body)
+        .await
+        .map_err(|error| where_to_go_on(name, id, error))?;
     created(name, &blob)
 }
 
@@ -164,6 +186,25 @@ fn stream(body: Body) -> impl registry::Body {
     })
 }
 
+/// A chunk out of order does not end the upload: the answer says where it goes on.
+fn where_to_go_on(name: &RepositoryName, id: UploadId, error: Error) -> Failure {
+    let received = match error.kind() {
+        ErrorKind::RangeInvalid => error.detail().and_then(|d| d["received"].as_u64()),
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    match received {
+        None => failure,
+        Some(received) => failure
+            .with_header(header::LOCATION, location(name, id))
+            .with_header(header::RANGE, range(received)),
+    }
+}
+
+fn location(name: &RepositoryName, id: UploadId) -> String {
+    format!("/v2/{name}/blobs/uploads/{id}")
+}
+
 fn accepted(name: &RepositoryName, upload: Upload) -> Result<Response, Failure> {
     let mut response = state(name, upload, StatusCode::ACCEPTED)?;
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(0));
@@ -171,12 +212,10 @@ fn accepted(name: &RepositoryName, upload: Upload) -> Result<Response, Failure> 
 }
 
 fn state(name: &RepositoryName, upload: Upload, status: StatusCode) -> Result<Response, Failure> {
-    let id = upload.id.to_string();
-    let location = format!("/v2/{name}/blobs/uploads/{id}");
     let headers = [
-        (header::LOCATION, manifests::header_value(&location)?),
+        (header::LOCATION, manifests::header_value(&location(name, upload.id))?),
         (header::RANGE, manifests::header_value(&range(upload.received))?),
-        (UPLOAD_UUID, manifests::header_value(&id)?),
+        (UPLOAD_UUID, manifests::header_value(&upload.id.to_string())?),
     ];
     Ok((status, headers).into_response())
 }

@@ -26,6 +26,9 @@ use crate::events::{self, NewEvent, Target};
 /// Tags that one push may set.
 pub const MAX_TAGS: usize = 32;
 
+/// Missing blobs that one refusal names.
+const MAX_MISSING: usize = 20;
+
 /// A manifest as it is served.
 #[derive(Debug)]
 pub struct Manifest {
@@ -169,7 +172,7 @@ impl Registry {
         Ok(Pushed { digest, subject: document.subject, tags })
     }
 
-    /// Locks the links of all blobs that the manifest needs; the first missing one is named.
+    /// Locks the links of all blobs that the manifest needs; those that are missing are named.
     pub(super) async fn lock_blobs(
         &self,
         tx: &mut Tx,
@@ -188,11 +191,18 @@ impl Registry {
         }
         let found = store::blobs::lock_wanted(tx.conn(), repository, &wanted).await?;
         let found: HashMap<_, _> = found.into_iter().map(|w| (w.digest.clone(), w)).collect();
-        match document.required_blobs().find(|part| !found.contains_key(&part.digest)) {
-            None => Ok(found),
-            Some(missing) => Err(Error::not_found("blob", &missing.digest)
+        let mut named = HashSet::new();
+        let missing: Vec<&Digest> = document
+            .required_blobs()
+            .map(|part| &part.digest)
+            .filter(|digest| !found.contains_key(digest) && named.insert(*digest))
+            .take(MAX_MISSING)
+            .collect();
+        match missing.first() {
+            Some(first) if !self.accepts_sparse_images => Err(Error::not_found("blob", first)
                 .with_code("manifest_blob_unknown")
-                .with_detail(serde_json::json!({ "digest": missing.digest }))),
+                .with_detail(serde_json::json!({ "digest": first, "missing": missing }))),
+            _ => Ok(found),
         }
     }
 

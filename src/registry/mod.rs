@@ -218,6 +218,7 @@ pub struct Registry {
     /// How long deleted images are kept.
     undelete_window: chrono::Duration,
     shared: Arc<Shared>,
+    accepts_sparse_images: bool,
 }
 
 #[derive(Debug)]
@@ -248,6 +249,7 @@ impl Registry {
             clock: SharedClockDebug(clock),
             catalog,
             undelete_window: UNDELETE_WINDOW,
+            accepts_sparse_images: false,
             shared: Arc::new(shared),
         })
     }
@@ -257,6 +259,14 @@ impl Registry {
     #[must_use]
     pub fn with_undelete_window(mut self, window: chrono::Duration) -> Self {
         self.undelete_window = window;
+        self
+    }
+
+    /// The same registry, which accepts or refuses images whose blobs are not in the repository.
+    /// Refusing is the default: what was pushed can be pulled.
+    #[must_use]
+    pub fn accepting_sparse_images(mut self, accepts: bool) -> Self {
+        self.accepts_sparse_images = accepts;
         self
     }
 

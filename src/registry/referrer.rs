@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::access::PULL;
 use super::{Registry, store};
+use crate::base::id::RepositoryId;
 use crate::base::{Actor, Algorithm, Digest, Reference, RepositoryName, Result, TagName};
 
 /// Referrers on one page.
@@ -76,35 +77,45 @@ impl Registry {
         }
         let next = if more { items.last().map(|r| r.digest.clone()) } else { None };
         if next.is_none() {
-            self.fold_in_fallback(name, subject, artifact_type, &mut items).await?;
+            items.extend(self.fallback(name, repository, subject, artifact_type).await?);
         }
         Ok(Referrers { items, next })
     }
 
-    async fn fold_in_fallback(
+    /// What only the list under the fallback tag names. An entry that cannot be read is left out.
+    async fn fallback(
         &self,
         name: &RepositoryName,
+        repository: RepositoryId,
         subject: &Digest,
         artifact_type: Option<&str>,
-        items: &mut Vec<Referrer>,
-    ) -> Result<()> {
-        let Some(tag) = fallback_tag(subject) else { return Ok(()) };
+    ) -> Result<Vec<Referrer>> {
+        let Some(tag) = fallback_tag(subject) else { return Ok(Vec::new()) };
         let mut conn = self.db.read().await?;
         let row = store::manifests::find_served(&mut conn, name, &Reference::Tag(tag)).await?;
-        let Some(row) = row else { return Ok(()) };
-        #[derive(Deserialize)]
-        struct Index {
-            #[serde(default)]
-            manifests: Vec<Referrer>,
-        }
-        let Ok(index) = serde_json::from_slice::<Index>(&row.content) else { return Ok(()) };
-        let known: HashSet<Digest> = items.iter().map(|r| r.digest.clone()).collect();
-        items.extend(index.manifests.into_iter().filter(|r| {
-            !known.contains(&r.digest)
-                && artifact_type.is_none_or(|wanted| r.artifact_type.as_deref() == Some(wanted))
-        }));
-        Ok(())
+        let Some(row) = row else { return Ok(Vec::new()) };
+        let mut listed = listed(&row.content);
+        listed.retain(|r| {
+            artifact_type.is_none_or(|wanted| r.artifact_type.as_deref() == Some(wanted))
+        });
+        let digests: Vec<String> = listed.iter().map(|r| r.digest.to_string()).collect();
+        let known =
+            store::manifests::referrers_among(&mut conn, repository, subject, &digests).await?;
+        let mut known: HashSet<Digest> = known.into_iter().collect();
+        listed.retain(|r| known.insert(r.digest.clone()));
+        Ok(listed)
     }
+}
+
+/// The descriptors of an index that an older client wrote.
+fn listed(index: &[u8]) -> Vec<Referrer> {
+    #[derive(Deserialize)]
+    struct Index {
+        #[serde(default)]
+        manifests: Vec<Value>,
+    }
+    let Ok(index) = serde_json::from_slice::<Index>(index) else { return Vec::new() };
+    index.manifests.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
 }
 
 /// The tag of the fallback scheme: algorithm and at most 64 characters of the hash.

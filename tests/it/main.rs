@@ -10,6 +10,7 @@ mod api;
 mod architecture;
 mod catalog;
 mod clients;
+mod conformance;
 mod embedded;
 mod engine;
 mod events;

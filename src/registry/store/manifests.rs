@@ -410,3 +410,21 @@ pub(in crate::registry) async fn accessories(
     .fetch_all(conn)
     .await
 }
+
+/// Those of `digests` that are referrers of `subject` by their own word.
+pub(in crate::registry) async fn referrers_among(
+    conn: &mut PgConnection,
+    repository: RepositoryId,
+    subject: &Digest,
+    digests: &[String],
+) -> Result<Vec<Digest>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select digest as "digest: Digest" from manifests
+           where repository_id = $1 and subject_digest = $2 and digest = any($3)"#,
+        repository.uuid(),
+        subject.to_string(),
+        digests,
+    )
+    .fetch_all(conn)
+    .await
+}

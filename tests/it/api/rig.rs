@@ -100,6 +100,7 @@ impl Rig {
             docker_host: None,
             gateway_address: [127, 0, 0, 1].into(),
             undelete_days: portolan::config::UNDELETE_DAYS,
+            accept_sparse_images: false,
         };
         let services = Services {
             db,

@@ -76,6 +76,7 @@ impl TestFace {
             docker_host: None,
             gateway_address: [127, 0, 0, 1].into(),
             undelete_days: portolan::config::UNDELETE_DAYS,
+            accept_sparse_images: false,
         };
         let settings = Settings {
             master_key: Secret::new([7; 32]),

@@ -108,6 +108,7 @@ impl Portal {
             docker_host: None,
             gateway_address: address.ip(),
             undelete_days: portolan::config::UNDELETE_DAYS,
+            accept_sparse_images: false,
         };
         let config = Arc::new(config);
         let services = Services { db, clock, config, accounts, catalog, registry, engine };
