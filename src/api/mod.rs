@@ -12,6 +12,7 @@ mod document;
 mod environments;
 mod events;
 mod images;
+mod imports;
 mod limits;
 mod me;
 mod members;
@@ -21,6 +22,7 @@ mod replicas;
 mod repositories;
 mod route;
 mod services;
+mod sources;
 mod teams;
 mod users;
 
@@ -66,6 +68,8 @@ fn rows() -> Vec<Route> {
         environments::routes(),
         applications::routes(),
         repositories::routes(),
+        sources::routes(),
+        imports::routes(),
         deployments::routes(),
         replicas::routes(),
         services::routes(),

@@ -84,4 +84,8 @@ ids! {
     NodeId,
     /// A row of the event log.
     EventId,
+    /// A job of the queue.
+    JobId,
+    /// A stored registry to import from.
+    SourceId,
 }

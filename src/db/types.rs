@@ -9,7 +9,7 @@ use crate::base::actor::PlatformRole;
 use crate::base::id::*;
 use crate::base::{
     ApplicationName, DeploymentName, Digest, EnvironmentName, ProjectName, RepositoryName,
-    ServiceName, TagName, TeamName, UserName,
+    ServiceName, SourceName, TagName, TeamName, UserName,
 };
 
 macro_rules! store_ids {
@@ -53,6 +53,8 @@ store_ids!(
     ServiceId,
     NodeId,
     EventId,
+    JobId,
+    SourceId,
 );
 
 /// Text columns that hold a parsed value; a row that does not parse is a decode error.
@@ -91,6 +93,7 @@ store_texts!(
     EnvironmentName,
     DeploymentName,
     ServiceName,
+    SourceName,
     UserName,
     RepositoryName,
     TagName,

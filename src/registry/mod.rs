@@ -46,6 +46,7 @@ pub use access::Rights;
 pub use blob::{Blob, BlobReader};
 pub use collect::Collected;
 pub use document::MAX_MANIFEST;
+pub(crate) use document::{Document, parse as parse_manifest};
 pub use kind::Kind;
 pub use manifest::{MAX_TAGS, Manifest, NewPush, Pushed};
 pub use receive::{Body, ChunkStart, MAX_BLOB};
