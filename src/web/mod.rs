@@ -13,6 +13,7 @@ pub mod form;
 pub mod format;
 pub mod frame;
 mod image;
+mod imports;
 mod login;
 mod me;
 mod members;
@@ -85,6 +86,7 @@ pub fn router() -> Router<Services> {
         .route("/audit", get(audit::page))
         .route("/audit/export", get(audit::export))
         .merge(applications::router())
+        .merge(imports::router())
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
 }
@@ -215,5 +217,6 @@ pub fn access() -> Vec<RouteAccess> {
         ),
     ];
     rows.extend(applications::access());
+    rows.extend(imports::access());
     rows
 }
