@@ -109,7 +109,15 @@ impl Portal {
             gateway_address: address.ip(),
         };
         let config = Arc::new(config);
-        let services = Services { db, clock, config, accounts, catalog, registry, engine };
+        let imports = super::imports::imports_from(
+            "127.0.0.0/8",
+            &db,
+            clock.clone(),
+            &accounts,
+            &catalog,
+            &registry,
+        );
+        let services = Services { db, clock, config, accounts, catalog, registry, imports, engine };
         let router = web::with_error_pages(web::router(), &services).with_state(services.clone());
         Self { services, router, cookies: Vec::new(), language: "en", _blobs: blobs }
     }
