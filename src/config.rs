@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::base::Secret;
+use crate::egress::Networks;
 
 /// Days for which deleted images are kept unless the installation says otherwise.
 pub const UNDELETE_DAYS: u32 = 7;
@@ -43,6 +44,10 @@ pub struct Start {
     pub metrics_token: Option<Secret>,
     /// Connections of one address.
     pub connections_per_address: usize,
+    /// Encrypts stored secrets; `None`: the key in the data directory, made at the first start.
+    pub secret_key: Option<Secret<[u8; 32]>>,
+    /// Networks beyond the public internet that imports may connect to.
+    pub import_allow: Networks,
 }
 
 impl Config {

@@ -2,24 +2,28 @@
 //!
 //! Modules form linear layers; each may use only those to its left:
 //!
-//! `base < wire < config < db < events < tasks < accounts < catalog < registry < engine < http <
-//! {api, oci, web} < app < cli`
+//! `base < wire < egress < config < db < events < jobs < tasks < accounts < catalog < registry <
+//! import < engine < http < {api, oci, web} < app < cli`
 //!
 //! `base` has no I/O. `sqlx` stays in `db`, `events` and `*/store.rs`; `axum` starts at `http`;
-//! `bollard` stays in `engine/runtime`. What a feature needs from its right it declares as a
-//! port (a trait) and `app` plugs the adapter in. `tests/it/architecture.rs` holds the code to
-//! this.
+//! `bollard` stays in `engine/runtime`, `reqwest` in `egress` and `import`. What a feature needs
+//! from its right it declares as a port (a trait) and `app` plugs the adapter in.
+//! `tests/it/architecture.rs` holds the code to this.
 
 pub mod base;
 pub mod config;
 pub mod db;
+pub mod egress;
 pub mod events;
+pub mod jobs;
 pub mod tasks;
 pub mod wire;
 
 pub mod accounts;
 pub mod catalog;
 pub mod registry;
+
+pub mod import;
 
 pub mod engine;
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::base::actor::PlatformRole;
 use crate::base::id::{SessionId, TokenId, UserId};
-use crate::base::{Actor, Channel, Result, Secret, SharedClock, Timestamp, UserName};
+use crate::base::{Actor, Channel, Error, Result, Secret, SharedClock, Timestamp, UserName, Vault};
 use crate::db::Db;
 
 /// Where a request came from, for rate limits and the event log.
@@ -138,7 +138,7 @@ pub struct Accounts {
     db: Db,
     clock: SharedClockDebug,
     keys: Arc<registry_token::Keys>,
-    vault: Arc<secret::Vault>,
+    secrets: Arc<secret::Secrets>,
     hasher: password::Hasher,
     recent: login::Recent,
 }
@@ -155,15 +155,17 @@ impl std::fmt::Debug for SharedClockDebug {
 impl Accounts {
     /// Opens accounts; the first call on a database makes the key that signs registry tokens.
     pub async fn open(db: Db, clock: SharedClock, settings: Settings) -> Result<Self> {
-        let vault = secret::Vault::new(&settings.master_key)?;
-        let pkcs8 =
-            vault.ensure(&db, &*clock, registry_token::KEY_NAME, registry_token::generate).await?;
+        let vault = Arc::new(Vault::new(&settings.master_key)?);
+        let secrets = secret::Secrets(vault);
+        let pkcs8 = secrets
+            .ensure(&db, &*clock, registry_token::KEY_NAME, registry_token::generate)
+            .await?;
         let keys = registry_token::Keys::new(&pkcs8, settings.issuer, settings.audience)?;
         Ok(Self {
             db,
             clock: SharedClockDebug(clock),
             keys: Arc::new(keys),
-            vault: Arc::new(vault),
+            secrets: Arc::new(secrets),
             hasher: password::Hasher::new()?,
             recent: login::Recent::new()?,
         })
@@ -171,9 +173,25 @@ impl Accounts {
 
     /// 32 random bytes that belong to this installation, made once and encrypted at rest.
     pub async fn installation_secret(&self, name: &'static str) -> Result<Secret<Vec<u8>>> {
-        self.vault
+        self.secrets
             .ensure(&self.db, &*self.clock.0, name, || secret::random_bytes::<32>().map(Vec::from))
             .await
+    }
+
+    /// What seals this installation's secrets, for other features' columns.
+    pub fn vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.secrets.0)
+    }
+
+    /// The caller that `user` is now, for work done in its name later. `Unauthenticated` when it
+    /// is gone or disabled.
+    pub async fn actor_now(&self, user: UserId, channel: Channel) -> Result<Actor> {
+        let asked = Actor::user(user, "", PlatformRole::User, channel);
+        let user = self.me(&asked).await?;
+        if user.disabled_at.is_some() {
+            return Err(Error::unauthenticated("this account is disabled"));
+        }
+        Ok(Actor::user(user.id, user.name.as_str(), user.platform_role, channel))
     }
 
     /// Removes sessions that ended and buckets that are full again.

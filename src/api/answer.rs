@@ -20,6 +20,13 @@ pub(super) fn created<T: Serialize>(location: &str, body: T) -> Response {
     response
 }
 
+/// 202 with the address of what will change.
+pub(super) fn accepted<T: Serialize>(location: &str, body: T) -> Response {
+    let mut response = created(location, body);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
 /// 201 or 200, by whether it is new.
 pub(super) fn applied<T: Serialize>(is_new: bool, location: &str, body: T) -> Response {
     if is_new { created(location, body) } else { Json(body).into_response() }

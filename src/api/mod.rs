@@ -12,6 +12,7 @@ mod document;
 mod environments;
 mod events;
 mod images;
+mod imports;
 mod labels;
 mod limits;
 mod me;
@@ -22,6 +23,7 @@ mod replicas;
 mod repositories;
 mod route;
 mod services;
+mod sources;
 mod tag_rules;
 mod teams;
 mod users;
@@ -72,6 +74,8 @@ fn rows() -> Vec<Route> {
         versions::routes(),
         labels::routes(),
         tag_rules::routes(),
+        sources::routes(),
+        imports::routes(),
         deployments::routes(),
         replicas::routes(),
         services::routes(),

@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::accounts::{self, Accounts};
 use crate::base::{Error, Result, Secret, SharedClock};
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, Start};
 use crate::db::Db;
 use crate::engine::balance::client::GatewayClient;
 use crate::engine::runtime::docker::DockerRuntime;
@@ -20,6 +20,7 @@ use crate::engine::{self, Engine};
 use crate::events;
 use crate::http::limits::Limits;
 use crate::http::{Services, layers};
+use crate::import::{self, Imports};
 use crate::lifecycle::Lifecycle;
 use crate::registry::Registry;
 use crate::tasks::{Activator, drive};
@@ -79,8 +80,13 @@ impl DataDir {
         std::env::temp_dir().join(format!("portolan-{}.sock", digest.short()))
     }
 
-    /// The key that encrypts the installation's secrets; made at the first start.
-    pub fn ensure_master_key(&self) -> Result<Secret<[u8; 32]>> {
+    /// The key that encrypts the installation's secrets: the one given, else the one kept here,
+    /// which is made at the first start.
+    pub fn ensure_master_key(&self, given: Option<Secret<[u8; 32]>>) -> Result<Secret<[u8; 32]>> {
+        given.map_or_else(|| self.kept_key(), Ok)
+    }
+
+    fn kept_key(&self) -> Result<Secret<[u8; 32]>> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
         let path = self.master_key();
@@ -122,16 +128,16 @@ pub struct App {
 /// Opens all services on a migrated database and plugs them together.
 pub async fn build(
     config: Config,
+    start: &Start,
     data: &DataDir,
     db: Db,
     clock: SharedClock,
     metrics: PrometheusHandle,
-    metrics_token: Option<Secret>,
     limits: &Limits,
 ) -> Result<App> {
     events::maintain(&db, &*clock).await?;
     let settings = accounts::Settings {
-        master_key: data.ensure_master_key()?,
+        master_key: data.ensure_master_key(start.secret_key.clone())?,
         issuer: config.external_url.clone(),
         audience: config.registry_host().to_owned(),
     };
@@ -155,6 +161,14 @@ pub async fn build(
         balancer: Arc::new(GatewayClient::new(data.gateway_socket())),
         node_address: config.node_address(),
     });
+    let imports = Imports::open(
+        db.clone(),
+        clock.clone(),
+        accounts.clone(),
+        catalog.clone(),
+        registry.clone(),
+        import::Settings { allowed: start.import_allow.clone(), ..import::Settings::default() },
+    )?;
     let secure = config.is_secure();
     let services = Services {
         db,
@@ -163,9 +177,13 @@ pub async fn build(
         accounts,
         catalog,
         registry,
+        imports,
         engine,
     };
-    let operations = operations::router(operations::Operations { metrics, metrics_token });
+    let operations = operations::router(operations::Operations {
+        metrics,
+        metrics_token: start.metrics_token.clone(),
+    });
     let routes = Router::new()
         .merge(oci::router())
         .merge(api::router())
@@ -184,6 +202,8 @@ pub fn start_loops(services: &Services, lifecycle: &Lifecycle) {
     lifecycle.spawn("event notifications in", |stop| events::listen::receive(db, stop));
     let registry = services.registry.clone();
     lifecycle.spawn("registry", |stop| async move { registry.run(stop).await });
+    let imports = services.imports.clone();
+    lifecycle.spawn("imports", |stop| async move { imports.run(stop).await });
     let engine = services.engine.clone();
     lifecycle.spawn("engine", |stop| async move { engine.run(stop).await });
     let accounts = services.accounts.clone();

@@ -88,4 +88,8 @@ ids! {
     TagRuleId,
     /// A label of a project.
     LabelId,
+    /// A job of the queue.
+    JobId,
+    /// A stored registry to import from.
+    SourceId,
 }

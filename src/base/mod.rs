@@ -11,6 +11,7 @@ pub mod name;
 pub mod page;
 pub mod quantity;
 pub mod secret;
+pub mod vault;
 
 pub use actor::{Actor, ActorKind, Channel};
 pub use clock::{Clock, MockClock, SharedClock, SystemClock};
@@ -19,11 +20,12 @@ pub use error::{Error, ErrorKind, FieldError, Result};
 pub use image::{ImageRef, Reference};
 pub use name::{
     ApplicationName, DeploymentName, EnvironmentName, ProjectName, RepositoryName, ServiceName,
-    TagName, TeamName, UserName,
+    SourceName, TagName, TeamName, UserName,
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use quantity::{Cpu, Memory};
 pub use secret::Secret;
+pub use vault::Vault;
 
 /// A point in time, always UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -75,6 +75,9 @@ names! {
     /// Name of a service, unique in its environment.
     ServiceName, "name", |s| is_label(s, 63),
         "must be 1 to 63 lower-case letters, digits or hyphens, starting and ending with a letter or digit";
+    /// Name of a stored registry to import from, unique in its project.
+    SourceName, "name", |s| is_label(s, 63),
+        "must be 1 to 63 lower-case letters, digits or hyphens, starting and ending with a letter or digit";
     /// Login name of a user. `$` is reserved for robot accounts.
     UserName, "name", is_user_name,
         "must be 1 to 64 lower-case letters, digits, dots, underscores or hyphens, starting with a letter or digit";

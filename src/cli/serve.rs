@@ -13,6 +13,7 @@ use super::database::Place;
 use crate::app::{self, DataDir};
 use crate::base::{Error, Result, Secret, SharedClock, SystemClock};
 use crate::config::{Config, Start, UNDELETE_DAYS};
+use crate::egress::Networks;
 use crate::engine::balance::{client, gateway};
 use crate::http::limits::Limits;
 use crate::http::serve::{Connections, Listener, serve};
@@ -70,6 +71,14 @@ pub(super) struct Serve {
     /// Connections that one address may hold.
     #[arg(long, env = "PORTOLAN_CONNECTIONS_PER_ADDRESS", default_value_t = Limits::default().per_address, value_name = "N")]
     connections_per_address: usize,
+    /// Encrypts stored secrets, 64 hexadecimal characters; by default a key kept in the data
+    /// directory. Never change it while there are secrets.
+    #[arg(long, env = "PORTOLAN_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
+    secret_key: Option<String>,
+    /// Networks beyond the public internet that imports may connect to, such as `10.1.0.0/16`,
+    /// separated by commas; plain HTTP is allowed there.
+    #[arg(long, env = "PORTOLAN_IMPORT_ALLOW", value_name = "NETWORKS")]
+    import_allow: Option<String>,
 }
 
 impl Serve {
@@ -95,6 +104,10 @@ impl Serve {
         if self.connections_per_address == 0 {
             faults.push("PORTOLAN_CONNECTIONS_PER_ADDRESS is 0; nobody could connect".to_owned());
         }
+        let secret_key = nonempty(&self.secret_key).map(|text| secret_key(&text));
+        let allowed = self.import_allow.as_deref().unwrap_or_default().parse::<Networks>();
+        faults.extend(secret_key.iter().filter_map(|key| key.as_ref().err()).cloned());
+        faults.extend(allowed.as_ref().err().map(|e| e.public_message().to_owned()));
         if !faults.is_empty() {
             return Err(Error::invalid("configuration", faults.join("; ")));
         }
@@ -103,6 +116,8 @@ impl Serve {
             tls_files: self.tls_certificate.clone().zip(self.tls_key.clone()),
             metrics_token: nonempty(&self.metrics_token).map(Secret::new),
             connections_per_address: self.connections_per_address,
+            secret_key: secret_key.and_then(|key| key.ok()),
+            import_allow: allowed.unwrap_or_default(),
         };
         Ok((config, start))
     }
@@ -121,11 +136,11 @@ impl Serve {
         let outcome = async {
             let app = app::build(
                 config.clone(),
+                &start,
                 &data,
                 opened.db.clone(),
                 clock.clone(),
                 metrics,
-                start.metrics_token,
                 &limits,
             )
             .await?;
@@ -158,6 +173,16 @@ impl Serve {
         drop(lock);
         outcome
     }
+}
+
+/// Reads `PORTOLAN_SECRET_KEY`; the fault does not repeat it.
+fn secret_key(text: &str) -> std::result::Result<Secret<[u8; 32]>, String> {
+    let mut key = [0u8; 32];
+    hex::decode_to_slice(text.trim(), &mut key).map_err(|_| {
+        "PORTOLAN_SECRET_KEY is not 64 hexadecimal characters; make one with: openssl rand -hex 32"
+            .to_owned()
+    })?;
+    Ok(Secret::new(key))
 }
 
 /// One server per data directory; the lock ends with the process, however it ends.

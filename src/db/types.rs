@@ -9,7 +9,7 @@ use crate::base::actor::PlatformRole;
 use crate::base::id::*;
 use crate::base::{
     ApplicationName, DeploymentName, Digest, EnvironmentName, ProjectName, RepositoryName,
-    ServiceName, TagName, TeamName, UserName,
+    ServiceName, SourceName, TagName, TeamName, UserName,
 };
 
 macro_rules! store_ids {
@@ -55,6 +55,8 @@ store_ids!(
     EventId,
     TagRuleId,
     LabelId,
+    JobId,
+    SourceId,
 );
 
 /// Text columns that hold a parsed value; a row that does not parse is a decode error.
@@ -93,6 +95,7 @@ store_texts!(
     EnvironmentName,
     DeploymentName,
     ServiceName,
+    SourceName,
     UserName,
     RepositoryName,
     TagName,

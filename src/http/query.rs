@@ -60,6 +60,23 @@ impl ListQuery {
     }
 }
 
+/// What lists take that have nothing to search for.
+#[derive(Debug, Default, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// The `next` of the page before.
+    pub after: Option<String>,
+    /// Rows wanted, 1 to 1000; 50 when absent.
+    pub limit: Option<u32>,
+}
+
+impl PageQuery {
+    /// The page asked for.
+    pub fn page(&self) -> PageRequest {
+        page(self.after.as_deref(), self.limit)
+    }
+}
+
 /// The page that `after` and `limit` ask for.
 pub fn page(after: Option<&str>, limit: Option<u32>) -> PageRequest {
     PageRequest { after: after.map(Cursor::from_text), limit }

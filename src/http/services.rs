@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::db::Db;
 use crate::engine::Engine;
+use crate::import::Imports;
 use crate::registry::Registry;
 
 /// All services; cheap to clone.
@@ -21,5 +22,6 @@ pub struct Services {
     pub accounts: Accounts,
     pub catalog: Catalog,
     pub registry: Registry,
+    pub imports: Imports,
     pub engine: Engine,
 }

@@ -54,6 +54,7 @@ pub use blob::{Blob, BlobReader};
 pub use collect::Collected;
 pub use deleted::{DeletedImage, DeletedTag, Fate, UNDELETE_WINDOW};
 pub use document::MAX_MANIFEST;
+pub(crate) use document::{Document, parse as parse_manifest};
 pub use kind::Kind;
 pub use label::{Chip, Label, LabelChange, LabelColor, NewLabel};
 pub use manifest::{MAX_TAGS, Manifest, NewPush, Pushed};

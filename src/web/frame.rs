@@ -19,6 +19,7 @@ pub enum Section {
     Project,
     Applications,
     Repositories,
+    Imports,
     Members,
     Nodes,
     Audit,
@@ -33,6 +34,7 @@ impl Section {
         match self {
             Self::Applications => "/a",
             Self::Repositories => "/r",
+            Self::Imports => "/imports",
             Self::Members => "/members",
             _ => "",
         }
@@ -54,6 +56,7 @@ pub struct ProjectTag {
     /// Key of the role's name.
     pub role: &'static str,
     pub sees_applications: bool,
+    pub sees_imports: bool,
     pub sees_members: bool,
 }
 
@@ -222,6 +225,7 @@ impl Shell {
             tile: initials(project.name.as_str()),
             role: role_key(project.role, self.actor.platform_role),
             sees_applications: self.may(project, Permission(Resource::Application, Action::List)),
+            sees_imports: self.may(project, Permission(Resource::Import, Action::List)),
             sees_members: self.may(project, Permission(Resource::Member, Action::List)),
         });
         if frame.sees_nodes {

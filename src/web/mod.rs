@@ -13,6 +13,7 @@ pub mod form;
 pub mod format;
 pub mod frame;
 mod image;
+mod imports;
 mod labels;
 mod login;
 mod me;
@@ -89,6 +90,7 @@ pub fn router() -> Router<Services> {
         .merge(applications::router())
         .merge(labels::router())
         .merge(tag_rules::router())
+        .merge(imports::router())
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
 }
@@ -221,5 +223,6 @@ pub fn access() -> Vec<RouteAccess> {
     rows.extend(applications::access());
     rows.extend(labels::access());
     rows.extend(tag_rules::access());
+    rows.extend(imports::access());
     rows
 }

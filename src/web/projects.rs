@@ -120,6 +120,7 @@ pub(super) async fn switch(shell: Shell, Query(query): Query<SwitchQuery>) -> Pa
     let section = match query.to.as_str() {
         "a" => "/a",
         "r" => "/r",
+        "imports" => "/imports",
         "members" => "/members",
         _ => "",
     };

@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["wire"],
+    &["egress"],
     &["config"],
     &["db"],
     &["events"],
+    &["jobs"],
     &["tasks"],
     &["accounts"],
     &["catalog"],
     &["registry"],
+    &["import"],
     &["engine"],
     &["http"],
     &["api", "oci", "web"],
@@ -96,6 +99,10 @@ fn libraries_stay_in_their_layers() {
             }
             if line.contains("bollard::") && !file.starts_with("engine/runtime/") {
                 refuse("bollard outside engine/runtime");
+            }
+            let outgoing = matches!(module.as_str(), "egress" | "import");
+            if (line.contains("reqwest::") || line.contains("oci_client::")) && !outgoing {
+                refuse("reqwest or oci_client outside egress and import");
             }
         }
     }

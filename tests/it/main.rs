@@ -16,6 +16,7 @@ mod engine;
 mod events;
 mod gateway;
 mod identity;
+mod import;
 mod journey;
 mod oci;
 mod operations;

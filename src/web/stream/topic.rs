@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Rendered;
+use crate::base::id::JobId;
 use crate::base::{DeploymentName, EnvironmentName, Error, ProjectName, RepositoryName, Result};
 use crate::events::Event;
 use crate::web::shell::Shell;
@@ -19,6 +20,10 @@ pub enum Topic {
     Repositories(ProjectName),
     /// The tags of a repository.
     Repository(RepositoryName),
+    /// The imports of a project.
+    Imports(ProjectName),
+    /// One import and its blobs.
+    Import(ProjectName, JobId),
     /// A deployment: its rollout, replicas, events and revisions.
     Deployment(EnvironmentName, DeploymentName),
     /// All rollouts.
@@ -35,6 +40,8 @@ impl fmt::Display for Topic {
             Self::Project(name) => write!(f, "project:{name}"),
             Self::Repositories(name) => write!(f, "repositories:{name}"),
             Self::Repository(name) => write!(f, "repository:{name}"),
+            Self::Imports(name) => write!(f, "imports:{name}"),
+            Self::Import(name, id) => write!(f, "import:{name}/{id}"),
             Self::Deployment(environment, name) => write!(f, "deployment:{environment}/{name}"),
             Self::Rollouts => f.write_str("rollouts"),
             Self::Nodes => f.write_str("nodes"),
@@ -53,6 +60,12 @@ impl FromStr for Topic {
             "project" => Ok(Self::Project(name.parse()?)),
             "repositories" => Ok(Self::Repositories(name.parse()?)),
             "repository" => Ok(Self::Repository(name.parse()?)),
+            "imports" => Ok(Self::Imports(name.parse()?)),
+            "import" => {
+                let (project, id) = name.split_once('/').unwrap_or((name, ""));
+                let unknown = |_| Error::not_found("import", "");
+                Ok(Self::Import(project.parse()?, id.parse().map_err(unknown)?))
+            }
             "deployment" => {
                 let (environment, name) = name.split_once('/').unwrap_or((name, ""));
                 Ok(Self::Deployment(environment.parse()?, name.parse()?))
@@ -84,6 +97,7 @@ impl Topic {
             Self::Repositories(_) | Self::Repository(_) => {
                 starts(&["tag.", "manifest.", "repository.", "upload.", "image.", "blob."])
             }
+            Self::Imports(_) | Self::Import(..) => starts(&["import."]),
             Self::Deployment(..) | Self::Rollouts | Self::Nodes => {
                 event.deployment_id.is_some()
                     || starts(&["deployment.", "replica.", "rollout.", "service.", "node."])
@@ -99,6 +113,8 @@ impl Topic {
             Self::Project(name) => Ok((crate::web::projects::fragments(shell, name).await?, false)),
             Self::Repositories(name) => crate::web::repositories::fragments(shell, name).await,
             Self::Repository(name) => crate::web::image::fragments(shell, name).await,
+            Self::Imports(name) => crate::web::imports::fragments(shell, name).await,
+            Self::Import(name, id) => crate::web::imports::fragments_of_one(shell, name, *id).await,
             Self::Deployment(environment, name) => {
                 crate::web::applications::rollout::fragments(shell, environment, name).await
             }

@@ -22,7 +22,7 @@ fn filled(template: &str) -> String {
     let names = template.split('/').map(|part| match part {
         "{*path}" => "demo/hello",
         "{project}" | "{environment}" => "demo",
-        "{token}" | "{session}" => "00000000-0000-7000-8000-000000000000",
+        "{token}" | "{session}" | "{import}" => "00000000-0000-7000-8000-000000000000",
         part if part.starts_with('{') => "hello",
         part => part,
     });
@@ -135,6 +135,9 @@ async fn hidden_and_absent_look_the_same_to_a_stranger() {
             ("PUT", _) => json!({"role": "guest"}),
             ("POST", p) if p.ends_with("rollback") => json!({"to": 1}),
             ("POST", p) if p.ends_with("restart") => json!({}),
+            ("POST", p) if p.ends_with("/imports") => json!({"from": "hello"}),
+            ("POST", p) if p.ends_with("/sources") => json!({"name": "hello", "url": "hello"}),
+            ("PATCH", p) if p.ends_with("{source}") => json!({"username": "x"}),
             ("POST", _) => json!({"name": "hello"}),
             ("PATCH", _) => json!({"description": "x"}),
             _ => Value::Null,

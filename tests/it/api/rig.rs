@@ -19,6 +19,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::support::images::tiny;
+use crate::support::imports::imports_from;
 use crate::support::machine::Machine;
 use crate::support::registry::TestRegistry;
 
@@ -91,6 +92,14 @@ impl Rig {
             balancer: Arc::new(machine),
             node_address: "test".to_owned(),
         });
+        let imports = imports_from(
+            "127.0.0.0/8",
+            &db,
+            clock.clone(),
+            &accounts,
+            &registry.catalog,
+            &registry.registry,
+        );
         let config = Config {
             data_dir: registry.blob_dir.clone(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -109,6 +118,7 @@ impl Rig {
             accounts,
             catalog: registry.catalog.clone(),
             registry: registry.registry.clone(),
+            imports,
             engine,
         };
         let router = portolan::api::router().with_state(services.clone());

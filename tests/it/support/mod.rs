@@ -4,6 +4,7 @@ pub mod db;
 pub mod docker;
 pub mod engine;
 pub mod images;
+pub mod imports;
 pub mod machine;
 pub mod oci;
 pub mod registry;

@@ -111,7 +111,15 @@ impl Portal {
             accept_sparse_images: false,
         };
         let config = Arc::new(config);
-        let services = Services { db, clock, config, accounts, catalog, registry, engine };
+        let imports = super::imports::imports_from(
+            "127.0.0.0/8",
+            &db,
+            clock.clone(),
+            &accounts,
+            &catalog,
+            &registry,
+        );
+        let services = Services { db, clock, config, accounts, catalog, registry, imports, engine };
         let router = web::with_error_pages(web::router(), &services).with_state(services.clone());
         Self { services, router, cookies: Vec::new(), language: "en", _blobs: blobs }
     }
