@@ -31,6 +31,24 @@ pub struct Config {
     pub undelete_days: u32,
     /// Whether images are accepted whose layers are not here.
     pub accept_sparse_images: bool,
+    /// How the registry keeps its store clean and sound.
+    pub upkeep: Upkeep,
+}
+
+/// How the registry keeps its store clean and sound.
+#[derive(Debug, Clone, Copy)]
+pub struct Upkeep {
+    /// How long a blob that nothing needs is kept after it was last relied on; also how long an
+    /// idle upload lives.
+    pub grace: chrono::Duration,
+    /// Bytes per second at which stored blobs are read again; 0: only when asked for.
+    pub scrub_rate: u64,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { grace: chrono::Duration::hours(24), scrub_rate: 8 * 1024 * 1024 }
+    }
 }
 
 /// What only the start needs and nothing keeps.

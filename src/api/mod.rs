@@ -6,6 +6,7 @@
 
 mod answer;
 mod applications;
+mod collection;
 mod deployments;
 mod docs;
 mod document;
@@ -19,6 +20,7 @@ mod me;
 mod members;
 mod platform;
 mod projects;
+mod quotas;
 mod replicas;
 mod repositories;
 mod route;
@@ -81,6 +83,8 @@ fn rows() -> Vec<Route> {
         services::routes(),
         events::routes(),
         platform::routes(),
+        quotas::routes(),
+        collection::routes(),
     ] {
         rows.extend(more);
     }

@@ -147,7 +147,8 @@ pub async fn build(
     let registry = Registry::open(db.clone(), clock.clone(), catalog.clone(), data.blobs())
         .await?
         .with_undelete_window(undelete)
-        .accepting_sparse_images(config.accept_sparse_images);
+        .accepting_sparse_images(config.accept_sparse_images)
+        .with_upkeep(config.upkeep);
     let seal = accounts.installation_secret("container-seal").await?;
     let runtime =
         DockerRuntime::new(config.docker_host.as_deref(), config.registry_host().to_owned(), seal)?;

@@ -82,6 +82,8 @@ ids! {
     ServiceId,
     /// A node.
     NodeId,
+    /// A run of the store's upkeep.
+    RunId,
     /// A row of the event log.
     EventId,
     /// A rule that locks tags.

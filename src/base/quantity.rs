@@ -1,4 +1,4 @@
-//! Resource quantities in Kubernetes notation: `250m` CPU, `64Mi` memory.
+//! Resource quantities in Kubernetes notation: `250m` CPU, `64Mi` memory; sizes for people.
 //!
 //! Grammar: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
 
@@ -48,6 +48,24 @@ impl Memory {
     pub const fn bytes(self) -> u64 {
         self.0
     }
+}
+
+/// Bytes in decimal units, as Docker shows them: "60.6 MB".
+pub fn size(bytes: i64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{} B", bytes.max(0));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = usize::from(value < 99.95);
+    let text = format!("{value:.digits$}");
+    format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), UNITS[unit])
 }
 
 /// Numerator and denominator of a suffix.

@@ -7,7 +7,9 @@ mod gc;
 mod healthcheck;
 mod migrate;
 mod openapi;
+mod quota;
 mod serve;
+mod upkeep;
 
 use std::process::ExitCode;
 
@@ -40,8 +42,10 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Remove stored blobs that nothing refers to.
     Gc(gc::Gc),
-    /// Check that every blob is there and intact.
+    /// Check that rows and files agree and that every blob is intact.
     Fsck(fsck::Fsck),
+    /// Compare the counted use of projects with what they store.
+    Quota(quota::Quota),
     /// Ask a running server whether it is healthy.
     Healthcheck(healthcheck::Healthcheck),
     /// Print the description of the JSON API.
@@ -55,7 +59,7 @@ pub fn run() -> ExitCode {
     // One provider for TLS everywhere; a second call would only say that it is there already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match execute(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!(error = %error.chain(), "portolan ends");
             ExitCode::FAILURE
@@ -63,20 +67,22 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<()> {
+fn execute(command: Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| crate::base::Error::internal("starting the runtime", e))?;
     runtime.block_on(async {
         match command {
-            Command::Serve(command) => command.run().await,
-            Command::Gateway(command) => command.run().await,
-            Command::Migrate(command) => command.run().await,
-            Command::Gc(command) => command.run().await,
-            Command::Fsck(command) => command.run().await,
-            Command::Healthcheck(command) => command.run().await,
-            Command::Openapi => openapi::run(),
+            Command::Serve(command) => command.run().await?,
+            Command::Gateway(command) => command.run().await?,
+            Command::Migrate(command) => command.run().await?,
+            Command::Gc(command) => command.run().await?,
+            Command::Fsck(command) => return command.run().await,
+            Command::Quota(command) => return command.run().await,
+            Command::Healthcheck(command) => command.run().await?,
+            Command::Openapi => openapi::run()?,
         }
+        Ok(ExitCode::SUCCESS)
     })
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::database::Place;
+use super::upkeep::Upkeep;
 use crate::app::{self, DataDir};
 use crate::base::{Error, Result, Secret, SharedClock, SystemClock};
 use crate::config::{Config, Start, UNDELETE_DAYS};
@@ -26,6 +27,8 @@ use crate::telemetry;
 pub(super) struct Serve {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    upkeep: Upkeep,
     /// Address of the plain HTTP listener.
     #[arg(long, env = "PORTOLAN_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -99,6 +102,7 @@ impl Serve {
             gateway_address: self.gateway_address,
             undelete_days: self.undelete_days,
             accept_sparse_images: self.accept_sparse_images,
+            upkeep: self.upkeep.read()?,
         };
         let mut faults = config.faults();
         if self.connections_per_address == 0 {

@@ -8,6 +8,7 @@ use futures_util::Stream;
 
 use super::access::{self, DELETE, PULL, PUSH};
 use super::blob_store::BlobContent;
+use super::quota::Amount;
 use super::store::blobs::Linked;
 use super::{Registry, store};
 use crate::base::{Actor, Digest, Error, ErrorKind, RepositoryName, Result};
@@ -61,10 +62,29 @@ impl Registry {
     ) -> Result<BlobReader> {
         self.authorize(actor, name, PULL).await?;
         let linked = self.linked(name, digest).await?;
-        let content = self.blobs().open_blob(&linked.stored).await?.ok_or_else(|| {
-            Error::internal(format!("blob {} has a row but no file", linked.stored), "missing")
-        })?;
-        Ok(BlobReader { blob: Blob { digest: digest.clone(), size: size_of(&linked) }, content })
+        if let Some(reader) = self.open_stored(&linked.stored, digest, size_of(&linked)).await? {
+            return Ok(reader);
+        }
+        // The next push brings it again, if it is told that the blob is absent.
+        let mut conn = self.db.read().await?;
+        let row = store::checks::find(&mut conn, &linked.stored).await?;
+        drop(conn);
+        if let Some(row) = row {
+            self.quarantine(&row, "missing").await?;
+        }
+        Err(unknown_blob(digest))
+    }
+
+    /// Opens what is stored under `stored`; `None` when its file is missing.
+    pub(super) async fn open_stored(
+        &self,
+        stored: &Digest,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Option<BlobReader>> {
+        let blob = Blob { digest: digest.clone(), size };
+        let content = self.blobs().open_blob(stored).await?;
+        Ok(content.map(|content| BlobReader { blob, content }))
     }
 
     /// The link, freshly touched.
@@ -124,7 +144,12 @@ impl Registry {
             return Ok(false);
         }
         let repository = self.ensure_repository(&mut tx, actor, &project, name).await?;
-        store::blobs::link(tx.conn(), repository, &stored, now).await?;
+        let charge = store::blobs::link(tx.conn(), repository, &stored, now).await?;
+        let grown = Amount { bytes: charge.grown, manifests: 0 };
+        if charge.limited && !self.fits(&mut tx, project.id, grown).await? {
+            drop(tx);
+            return Err(self.refusal(actor, project.id, &project.name, grown).await?);
+        }
         tx.commit().await?;
         Ok(true)
     }

@@ -9,6 +9,7 @@ use super::access::{DELETE, PULL, PUSH};
 use super::config::{self, MAX_CONFIG};
 use super::document::{self, Document, Part, clean};
 use super::media_type::{self, Shape};
+use super::quota::Amount;
 use super::rules::{self, Change};
 use super::store::blobs::Wanted;
 use super::store::manifests::{NewManifest, NewReference};
@@ -167,6 +168,12 @@ impl Registry {
             self.point_tags(&mut tx, actor, repository, stored.id, &tags, target, now).await;
         if let Err(error) = pointed {
             return Err(self.refused(tx, actor, &project, error).await);
+        }
+        let size = if stored.created { stored.size } else { 0 };
+        let grown = Amount { bytes: size, manifests: i64::from(stored.created) };
+        if stored.limited && !self.fits(&mut tx, project.id, grown).await? {
+            drop(tx);
+            return Err(self.refusal(actor, project.id, &project.name, grown).await?);
         }
         tx.commit().await?;
         Ok(Pushed { digest, subject: document.subject, tags })

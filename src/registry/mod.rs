@@ -27,13 +27,16 @@ mod label;
 mod manifest;
 pub mod media_type;
 mod pulls;
+pub mod quota;
 mod receive;
 mod referrer;
 mod repository;
 mod restore;
 pub mod rules;
+mod scrub;
 mod store;
 mod tag;
+pub mod upkeep;
 mod upload;
 mod version;
 
@@ -46,12 +49,14 @@ use crate::accounts::SharedClockDebug;
 use crate::base::id::{ManifestId, ProjectId, RepositoryId, UploadId};
 use crate::base::{Digest, RepositoryName, Result, SharedClock, TagName, Timestamp};
 use crate::catalog::Catalog;
+use crate::config::Upkeep;
 use crate::db::Db;
+use crate::tasks::Activator;
 use blob_store::BlobStore;
 
 pub use access::Rights;
 pub use blob::{Blob, BlobReader};
-pub use collect::Collected;
+pub use collect::{Heap, Reclaimable, StoreState};
 pub use deleted::{DeletedImage, DeletedTag, Fate, UNDELETE_WINDOW};
 pub use document::MAX_MANIFEST;
 pub(crate) use document::{Document, parse as parse_manifest};
@@ -61,6 +66,7 @@ pub use manifest::{MAX_TAGS, Manifest, NewPush, Pushed};
 pub use receive::{Body, ChunkStart, MAX_BLOB};
 pub use referrer::{Referrer, Referrers};
 pub use restore::Restored;
+pub use scrub::Corrupt;
 pub use tag::{TagFilter, TagOrder};
 pub use upload::Upload;
 
@@ -218,6 +224,7 @@ pub struct Registry {
     pub(crate) catalog: Catalog,
     /// How long deleted images are kept.
     undelete_window: chrono::Duration,
+    upkeep: Upkeep,
     shared: Arc<Shared>,
     accepts_sparse_images: bool,
 }
@@ -228,6 +235,9 @@ struct Shared {
     cache: cache::Cache,
     hashes: upload::Hashes,
     pulls: pulls::PullCounts,
+    refusals: quota::Refusals,
+    upkeep: Activator,
+    scrubbing: Activator,
 }
 
 impl Registry {
@@ -244,6 +254,9 @@ impl Registry {
             cache: cache::Cache::new(db.changes()),
             hashes: upload::Hashes::default(),
             pulls: pulls::PullCounts::default(),
+            refusals: quota::Refusals::default(),
+            upkeep: Activator::default(),
+            scrubbing: Activator::default(),
         };
         Ok(Self {
             db,
@@ -251,6 +264,7 @@ impl Registry {
             catalog,
             undelete_window: UNDELETE_WINDOW,
             accepts_sparse_images: false,
+            upkeep: Upkeep::default(),
             shared: Arc::new(shared),
         })
     }
@@ -271,9 +285,20 @@ impl Registry {
         self
     }
 
-    /// Runs the registry's housekeeping until `stop`: pull counts, stale uploads, collection.
+    /// The same registry, kept clean in another manner.
+    #[must_use]
+    pub fn with_upkeep(self, upkeep: Upkeep) -> Self {
+        Self { upkeep, ..self }
+    }
+
+    /// Runs the registry's housekeeping until `stop`: counts, stale uploads, collection.
     pub async fn run(&self, stop: CancellationToken) {
-        tokio::join!(self.keep_counting(stop.clone()), self.keep_clean(stop));
+        tokio::join!(
+            self.keep_counting(stop.clone()),
+            self.keep_settling(stop.clone()),
+            self.keep_scrubbing(stop.clone()),
+            self.keep_clean(stop)
+        );
     }
 
     fn now(&self) -> Timestamp {

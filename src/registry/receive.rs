@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::blob_store::{UploadFile, disk_fault};
+use super::quota::{Room, no_room};
 use super::upload::unknown_upload;
 use super::{Registry, store};
 use crate::base::id::UploadId;
@@ -31,8 +32,9 @@ pub trait Body: Stream<Item = Result<Bytes>> + Unpin + Send {}
 impl<T: Stream<Item = Result<Bytes>> + Unpin + Send> Body for T {}
 
 impl Registry {
-    /// Streams the body into the file and makes it durable. Writing and hashing a batch overlaps
+    /// Streams the body into the file and makes it durable, as long as it fits into `room`. Writing and hashing a batch overlaps
     /// with receiving the next. What arrived before a fault is kept.
+    #[expect(clippy::too_many_arguments, reason = "what one request says about an upload")]
     pub(super) async fn receive(
         &self,
         id: UploadId,
@@ -41,6 +43,7 @@ impl Registry {
         chunk: Option<ChunkStart>,
         mut body: impl Body,
         last: bool,
+        room: Room,
     ) -> Result<UploadFile> {
         let from = file.len();
         if chunk.is_some_and(|c| c.start != from) {
@@ -55,6 +58,10 @@ impl Registry {
             let (batch, end) = gather(&mut body).await;
             total += batch.iter().map(|b| b.len() as u64).sum::<u64>();
             let mut file = pen.rest().await?;
+            if room.left.is_some_and(|left| total > left) {
+                pen = Pen::Idle(file);
+                break Some(no_room(total));
+            }
             if total > most {
                 pen = Pen::Idle(file);
                 break Some(match chunk {

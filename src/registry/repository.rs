@@ -80,7 +80,7 @@ impl Registry {
         tx.commit().await
     }
 
-    /// The repository's id; makes it in this transaction when it is missing.
+    /// The repository's id, held against deletion; makes it in this transaction when it is missing.
     pub(super) async fn ensure_repository(
         &self,
         tx: &mut Tx,
@@ -88,7 +88,7 @@ impl Registry {
         project: &Project,
         name: &RepositoryName,
     ) -> Result<RepositoryId> {
-        if let Some((id, _)) = store::repositories::find(tx.conn(), name).await? {
+        if let Some((id, _)) = store::repositories::hold(tx.conn(), name).await? {
             return Ok(id);
         }
         let now = self.now();
@@ -96,7 +96,7 @@ impl Registry {
         let made = store::repositories::insert(tx.conn(), id, project.id, name, now).await?;
         if made.is_none() {
             // Another push made it meanwhile and has committed, or the insert would still wait.
-            let found = store::repositories::find(tx.conn(), name).await?;
+            let found = store::repositories::hold(tx.conn(), name).await?;
             return found.map(|(id, _)| id).ok_or_else(|| unknown_repository(name));
         }
         let event = NewEvent::new(

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::access::{PUSH, unknown_repository};
 use super::deleted::unknown;
+use super::quota::{Amount, no_room};
 use super::rules::{self, Change};
 use super::store::deleted::Tombstone;
 use super::store::tags::Mover;
@@ -27,6 +28,8 @@ pub struct Restored {
     pub tags: Vec<String>,
     /// Tags that point elsewhere by now and were left there.
     pub kept: Vec<String>,
+    /// What the images cost.
+    pub(super) grown: Amount,
 }
 
 impl Registry {
@@ -82,12 +85,14 @@ impl Registry {
             self.lock_blobs(tx, repository, &document)
                 .await
                 .map_err(|e| unrestorable(&next, &e))?;
-            if !store::deleted::unearth(tx.conn(), tombstone.id).await? {
+            let Some(size) = store::deleted::unearth(tx.conn(), tombstone.id).await? else {
                 return Err(Error::conflict(
                     "image_exists",
                     format!("image {} is here again; there is nothing to restore", next.short()),
                 ));
-            }
+            };
+            done.grown.bytes += size;
+            done.grown.manifests += 1;
             let references = manifest::references(&document);
             store::manifests::insert_references(tx.conn(), tombstone.id, &references).await?;
             store::deleted::relabel(tx.conn(), &tombstone, &actor.name, now).await?;
@@ -106,6 +111,9 @@ impl Registry {
             done.images.push(next);
             done.tags.extend(tags);
             done.kept.extend(kept);
+        }
+        if !self.fits(tx, project.id, done.grown).await? {
+            return Err(no_room(u64::try_from(done.grown.bytes).unwrap_or(0)));
         }
         Ok(done)
     }

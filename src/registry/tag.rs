@@ -131,7 +131,7 @@ impl Registry {
         let unknown = || Error::not_found("tag", tag).with_code("manifest_unknown");
         let mut tx = self.db.begin().await?;
         let (repository, _) =
-            store::repositories::find(tx.conn(), name).await?.ok_or_else(unknown)?;
+            store::repositories::hold(tx.conn(), name).await?.ok_or_else(unknown)?;
         if !store::tags::delete(tx.conn(), repository, tag).await? {
             return Err(unknown());
         }

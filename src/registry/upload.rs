@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use super::access::PUSH;
 use super::blob::Blob;
 use super::blob_store::{Opened, UploadFile};
+use super::quota::{Amount, NO_ROOM, Room, no_room};
 use super::receive::{Body, ChunkStart};
 use super::store::uploads::UploadRow;
 use super::{Registry, store};
@@ -18,6 +19,7 @@ use crate::base::{
     Actor, Algorithm, Digest, Error, ErrorKind, ProjectName, RepositoryName, Result,
 };
 use crate::db::OnConstraint;
+use crate::events::{self, NewEvent, Target};
 use crate::registry::UploadProgress;
 
 /// Open uploads of one user.
@@ -81,6 +83,7 @@ impl Registry {
         let repository = match self.find_repository_id(name).await? {
             Some(id) => id,
             None => {
+                self.check_room(actor, project.id, &project.name).await?;
                 let mut tx = self.db.begin().await?;
                 let id = self.ensure_repository(&mut tx, actor, &project, name).await?;
                 tx.commit().await?;
@@ -97,8 +100,13 @@ impl Registry {
                     .on_constraint("uploads_repository_id_fkey", || {
                         super::access::unknown_repository(name)
                     })?;
-            if started {
+            if started.is_started {
                 return Ok(Upload { id, received: 0 });
+            }
+            if started.is_full {
+                drop(conn);
+                self.check_room(actor, project.id, &project.name).await?;
+                return Err(Error::rate_limited("the project is just getting room; try again", 1));
             }
             if attempt == 0 && actor.user_id.is_some() {
                 self.reap_idle(now - IDLE, actor.user_id).await?;
@@ -116,6 +124,15 @@ impl Registry {
         let mut conn = self.db.read().await?;
         let gone = store::uploads::delete_idle(&mut conn, before, user).await?;
         drop(conn);
+        for id in &gone {
+            self.discard(*id).await?;
+        }
+        Ok(gone.len() as u64)
+    }
+
+    /// Deletes uploads that began before `before`, however busy, with their files.
+    pub(super) async fn reap_old(&self, before: crate::base::Timestamp) -> Result<u64> {
+        let gone = store::uploads::delete_old(&mut *self.db.read().await?, before).await?;
         for id in &gone {
             self.discard(*id).await?;
         }
@@ -156,7 +173,16 @@ impl Registry {
         body: impl Body,
     ) -> Result<Upload> {
         let (row, file) = self.take_upload(actor, name, id).await?;
-        let file = self.receive(id, file, received(&row), chunk, body, false).await?;
+        let mut room = room(&row);
+        let needed = file.len().saturating_add(chunk.map_or(0, |chunk| chunk.length));
+        let received = async {
+            self.check_fits(&mut room, needed, None).await?;
+            self.receive(id, file, received(&row), chunk, body, false, room).await
+        };
+        let file = match received.await {
+            Ok(file) => file,
+            Err(error) => return Err(self.gave_up(actor, name, id, room, error).await),
+        };
         self.shared.hashes.keep(id, &file);
         Ok(Upload { id, received: file.len() })
     }
@@ -173,11 +199,25 @@ impl Registry {
     ) -> Result<Blob> {
         let (row, file) = self.take_upload(actor, name, id).await?;
         if file.len() < received(&row) && self.was_placed(&row, digest).await? {
-            let blob = self.record(&row, id, digest, digest.clone(), row.received, false).await?;
+            let stored = digest.clone();
+            let recorded = self.record(&row, id, digest, stored, row.received, false).await;
+            let blob = match recorded {
+                Ok(blob) => blob,
+                Err(error) => return Err(self.gave_up(actor, name, id, room(&row), error).await),
+            };
             self.discard(id).await?;
             return Ok(blob);
         }
-        let file = self.receive(id, file, received(&row), chunk, body, true).await?;
+        let mut room = room(&row);
+        let needed = file.len().saturating_add(chunk.map_or(0, |chunk| chunk.length));
+        let received = async {
+            self.check_fits(&mut room, needed, Some(digest)).await?;
+            self.receive(id, file, received(&row), chunk, body, true, room).await
+        };
+        let file = match received.await {
+            Ok(file) => file,
+            Err(error) => return Err(self.gave_up(actor, name, id, room, error).await),
+        };
         let wanted = digest.algorithm();
         let stored = file.sha256()?;
         let (file, found) = match wanted {
@@ -193,10 +233,40 @@ impl Registry {
             ));
         }
         let size = i64::try_from(file.len()).unwrap_or(i64::MAX);
-        let blob = self.record(&row, id, digest, stored, size, true).await?;
+        let recorded = self.record(&row, id, digest, stored, size, true).await;
         drop(file);
         self.shared.hashes.forget(id);
-        Ok(blob)
+        match recorded {
+            Ok(blob) => Ok(blob),
+            Err(error) => Err(self.gave_up(actor, name, id, room, error).await),
+        }
+    }
+
+    /// An upload that the quota refused is of no use any more: its bytes go at once, and the
+    /// answer says what was needed.
+    async fn gave_up(
+        &self,
+        actor: &Actor,
+        name: &RepositoryName,
+        id: UploadId,
+        room: Room,
+        error: Error,
+    ) -> Error {
+        if error.code() != NO_ROOM {
+            return error;
+        }
+        let ended = async {
+            store::uploads::delete(&mut *self.db.read().await?, id).await?;
+            self.discard(id).await
+        };
+        if let Err(left) = ended.await {
+            tracing::debug!(error = %left.chain(), "an upload was left to the reaper");
+        }
+        let needed = error.detail().and_then(|d| d["needed"]["bytes"].as_u64()).unwrap_or(1);
+        match self.no_room(actor, name, room.project, needed).await {
+            Ok(refusal) => refusal,
+            Err(trouble) => trouble,
+        }
     }
 
     /// Whether a finish that was cut off by a crash had already moved the file into place.
@@ -221,10 +291,9 @@ impl Registry {
         let now = self.now();
         let mut tx = self.db.begin().await?;
         let repository = row.repository_id;
-        let finished = store::blobs::finish_upload(tx.conn(), id, repository, &stored, size, now)
-            .await
-            .on_constraint("repository_blobs_repository_id_fkey", || unknown_upload(id))?;
-        if !finished {
+        let finished = store::blobs::finish_upload(tx.conn(), id, repository, &stored, size, now);
+        let finished = finished.await?;
+        if !finished.is_done {
             return Err(unknown_upload(id));
         }
         if *digest != stored {
@@ -234,6 +303,21 @@ impl Registry {
             self.blobs().place(id, &stored).await?;
         } else if !self.blobs().has_blob(&stored).await? {
             return Err(unknown_upload(id));
+        }
+        if finished.healed {
+            let event = NewEvent::new(
+                "blob.heal",
+                Target::named("blob", digest),
+                format!("Blob {} was corrupt; a push brought it again", digest.short()),
+            );
+            events::append(&mut tx, &*self.clock.0, &Actor::system(), event).await?;
+        }
+        // After the file, so that the project's row is locked for no longer than the commit takes.
+        let grown = Amount { bytes: finished.grown, manifests: 0 };
+        if finished.limited && !self.fits(&mut tx, row.project_id, grown).await? {
+            drop(tx);
+            self.remove_unclaimed(&stored).await?;
+            return Err(no_room(u64::try_from(finished.grown).unwrap_or(0)));
         }
         tx.commit().await?;
         Ok(Blob { digest: digest.clone(), size: u64::try_from(size).unwrap_or(0) })
@@ -253,7 +337,7 @@ impl Registry {
         self.discard(id).await
     }
 
-    async fn discard(&self, id: UploadId) -> Result<()> {
+    pub(super) async fn discard(&self, id: UploadId) -> Result<()> {
         self.shared.hashes.forget(id);
         self.blobs().remove_upload(id).await
     }
@@ -300,6 +384,11 @@ impl Registry {
             }
         }
     }
+}
+
+fn room(row: &UploadRow) -> Room {
+    let left = row.room.map(|left| u64::try_from(left).unwrap_or(0));
+    Room { project: row.project_id, left }
 }
 
 fn received(row: &UploadRow) -> u64 {

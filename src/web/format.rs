@@ -8,6 +8,7 @@ use chrono::SecondsFormat;
 
 use super::text::{Locale, Text};
 use crate::base::Timestamp;
+pub use crate::base::quantity::size;
 
 /// A `<time>` element: relative or clock text, machine-readable and exact time in attributes.
 #[derive(Debug, Clone, Copy)]
@@ -124,24 +125,6 @@ impl Text {
     pub fn count(&self, n: impl super::text::Count) -> String {
         grouped(n.count())
     }
-}
-
-/// Bytes in decimal units.
-pub fn size(bytes: i64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if bytes < 1000 {
-        return format!("{} B", bytes.max(0));
-    }
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let digits = usize::from(value < 99.95);
-    let text = format!("{value:.digits$}");
-    format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), UNITS[unit])
 }
 
 /// Thousands separated by commas.

@@ -21,9 +21,12 @@ pub enum Section {
     Repositories,
     Imports,
     Members,
+    Quota,
     Nodes,
     Audit,
     Users,
+    Quotas,
+    Cleanup,
     /// No entry of the rail.
     Other,
 }
@@ -36,6 +39,7 @@ impl Section {
             Self::Repositories => "/r",
             Self::Imports => "/imports",
             Self::Members => "/members",
+            Self::Quota => "/quota",
             _ => "",
         }
     }
@@ -58,6 +62,7 @@ pub struct ProjectTag {
     pub sees_applications: bool,
     pub sees_imports: bool,
     pub sees_members: bool,
+    pub sees_quota: bool,
 }
 
 /// Who is logged in.
@@ -99,6 +104,7 @@ pub struct Frame {
     pub sees_nodes: bool,
     pub sees_audit: bool,
     pub sees_users: bool,
+    pub sees_system: bool,
     pub health: Option<Health>,
 }
 
@@ -128,6 +134,7 @@ impl Frame {
             sees_nodes: shell.may_platform(Permission(Resource::Node, Action::List)),
             sees_audit: shell.may_platform(Permission(Resource::AuditLog, Action::List)),
             sees_users: role == PlatformRole::Admin,
+            sees_system: shell.may_platform(Permission(Resource::System, Action::Read)),
             health: None,
         }
     }
@@ -227,6 +234,7 @@ impl Shell {
             sees_applications: self.may(project, Permission(Resource::Application, Action::List)),
             sees_imports: self.may(project, Permission(Resource::Import, Action::List)),
             sees_members: self.may(project, Permission(Resource::Member, Action::List)),
+            sees_quota: self.may(project, Permission(Resource::Quota, Action::Read)),
         });
         if frame.sees_nodes {
             let nodes = self.part_or_default(self.services.engine.nodes(&self.actor).await)?;

@@ -7,6 +7,7 @@ mod applications;
 pub mod assets;
 mod audit;
 mod catalog;
+mod cleanup;
 pub mod cookies;
 mod errors;
 pub mod form;
@@ -21,6 +22,7 @@ mod members;
 mod nodes;
 mod overview;
 mod projects;
+mod quotas;
 mod repositories;
 mod rollouts;
 mod search;
@@ -82,6 +84,12 @@ pub fn router() -> Router<Services> {
         .route("/admin/users", get(users::list))
         .route("/admin/users/-/new", get(users::new).post(users::create))
         .route("/admin/users/{name}", post(users::change))
+        .route("/p/{project}/quota", get(quotas::project).post(quotas::save))
+        .route("/p/{project}/quota/recalculate", post(quotas::recalculate))
+        .route("/admin/quotas", get(quotas::admin))
+        .route("/admin/quotas/recalculate", post(quotas::recalculate_all))
+        .route("/admin/cleanup", get(cleanup::page).post(cleanup::run))
+        .route("/admin/cleanup/blobs", get(cleanup::blobs))
         .route("/rollouts", get(rollouts::page))
         .route("/nodes", get(nodes::list))
         .route("/nodes/{node}", get(nodes::show))
@@ -220,6 +228,19 @@ pub fn access() -> Vec<RouteAccess> {
             Access::Platform(Permission(Resource::AuditLog, Action::List)),
         ),
     ];
+    let quota = |action| Access::Project(Permission(Resource::Quota, action));
+    let system = |action| Access::Platform(Permission(Resource::System, action));
+    let collection = |action| Access::Platform(Permission(Resource::Collection, action));
+    rows.extend([
+        row(Method::GET, "/p/{project}/quota", quota(Action::Read)),
+        row(Method::POST, "/p/{project}/quota", quota(Action::Update)),
+        row(Method::POST, "/p/{project}/quota/recalculate", quota(Action::Update)),
+        row(Method::GET, "/admin/quotas", system(Action::Read)),
+        row(Method::POST, "/admin/quotas/recalculate", system(Action::Update)),
+        row(Method::GET, "/admin/cleanup", collection(Action::Read)),
+        row(Method::POST, "/admin/cleanup", collection(Action::Operate)),
+        row(Method::GET, "/admin/cleanup/blobs", collection(Action::Read)),
+    ]);
     rows.extend(applications::access());
     rows.extend(labels::access());
     rows.extend(tag_rules::access());

@@ -122,6 +122,7 @@ pub(super) async fn switch(shell: Shell, Query(query): Query<SwitchQuery>) -> Pa
         "r" => "/r",
         "imports" => "/imports",
         "members" => "/members",
+        "quota" => "/quota",
         _ => "",
     };
     let list = ListQuery { q: query.q, after: None };
@@ -239,6 +240,7 @@ struct OverviewPage {
     sees_applications: bool,
     may_push: bool,
     activity: Activity,
+    gauges: Vec<super::quotas::Gauge>,
     commands: Vec<String>,
 }
 
@@ -283,6 +285,12 @@ pub(super) async fn overview(shell: Shell, At(name): At<ProjectName>) -> PageRes
         environments = outline.environments.iter().map(ToString::to_string).collect();
         members = outline.members;
     }
+    let gauges = if shell.may(&project, Permission(Resource::Quota, Action::Read)) {
+        let quota = services.registry.quota_in(&project).await?;
+        super::quotas::Gauge::both(&shell.t, &quota).into()
+    } else {
+        Vec::new()
+    };
     let frame = shell
         .project_frame(&project, Section::Project, &name)
         .await?
@@ -297,6 +305,7 @@ pub(super) async fn overview(shell: Shell, At(name): At<ProjectName>) -> PageRes
         sees_applications,
         may_push: shell.may(&project, Permission(Resource::Repository, Action::Push)),
         activity: Activity::load(&shell, &project).await?,
+        gauges,
         commands: super::start::push_commands(&shell, name.as_str()),
         frame,
     };

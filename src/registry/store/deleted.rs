@@ -164,26 +164,34 @@ pub(in crate::registry) async fn lock(
     .await
 }
 
-/// Makes the manifest again as it was; `false` when one with its digest is there.
+/// Makes the manifest again as it was and charges the project: its bytes; `None` when one with its
+/// digest is there.
 pub(in crate::registry) async fn unearth(
     conn: &mut PgConnection,
     id: ManifestId,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "insert into manifests
-             (id, repository_id, digest, media_type, content, size, artifact_type, subject_digest,
-              config_digest, config_media_type, annotations, total_size, config, pushed_by,
-              created_at)
-         select id, repository_id, digest, media_type, content, size, artifact_type,
-                subject_digest, config_digest, config_media_type, annotations, total_size, config,
-                pushed_by, created_at
-         from deleted_manifests where id = $1
-         on conflict on constraint manifests_repository_id_digest_key do nothing",
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"with stored as (
+               insert into manifests
+                   (id, repository_id, digest, media_type, content, size, artifact_type,
+                    subject_digest, config_digest, config_media_type, annotations, total_size,
+                    config, pushed_by, created_at)
+               select id, repository_id, digest, media_type, content, size, artifact_type,
+                      subject_digest, config_digest, config_media_type, annotations, total_size,
+                      config, pushed_by, created_at
+               from deleted_manifests where id = $1
+               on conflict on constraint manifests_repository_id_digest_key do nothing
+               returning repository_id, size
+           ), charged as (
+               insert into project_usage_changes (project_id, bytes, manifests)
+               select r.project_id, s.size, 1
+               from stored s join repositories r on r.id = s.repository_id
+           )
+           select size as "size!" from stored"#,
         id.uuid(),
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }
 
 /// Gives a restored manifest those of its labels that still exist.

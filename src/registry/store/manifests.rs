@@ -105,10 +105,14 @@ pub(in crate::registry) struct Stored {
     pub id: ManifestId,
     pub media_type: String,
     pub created: bool,
+    /// Bytes of the manifest itself.
+    pub size: i64,
+    /// The project has a limit.
+    pub limited: bool,
 }
 
-/// Stores a manifest, or finds the row of the same digest and locks it. A tombstone of the same
-/// digest is void from now on.
+/// Stores a manifest and charges the project, or finds the row of the same digest and locks it. A
+/// tombstone of the same digest is void from now on.
 pub(in crate::registry) async fn insert(
     conn: &mut PgConnection,
     new: &NewManifest<'_>,
@@ -117,15 +121,30 @@ pub(in crate::registry) async fn insert(
         Stored,
         r#"with void as (
                delete from deleted_manifests where repository_id = $2 and digest = $3
+           ), stored as (
+               insert into manifests
+                   (id, repository_id, digest, media_type, content, size, artifact_type,
+                    subject_digest, config_digest, config_media_type, annotations, total_size,
+                    config, pushed_by, created_at)
+               values ($1, $2, $3, $4, $5, length($5::bytea), $6, $7, $8, $9, $10, $11, $12, $13,
+                       $14)
+               on conflict on constraint manifests_repository_id_digest_key
+               do update set digest = excluded.digest
+               returning id, repository_id, media_type, size, (xmax = 0) as created
+           ), charged as (
+               insert into project_usage_changes (project_id, bytes, manifests)
+               select r.project_id, s.size, 1
+               from stored s join repositories r on r.id = s.repository_id
+               where s.created
            )
-           insert into manifests
-               (id, repository_id, digest, media_type, content, size, artifact_type,
-                subject_digest, config_digest, config_media_type, annotations, total_size, config,
-                pushed_by, created_at)
-           values ($1, $2, $3, $4, $5, length($5::bytea), $6, $7, $8, $9, $10, $11, $12, $13, $14)
-           on conflict on constraint manifests_repository_id_digest_key
-           do update set digest = excluded.digest
-           returning id as "id: ManifestId", media_type, (xmax = 0) as "created!""#,
+           select id as "id!: ManifestId", media_type as "media_type!", created as "created!",
+                  size as "size!",
+                  exists (select 1 from repositories r
+                          join project_usage u on u.project_id = r.project_id
+                          where r.id = $2
+                            and (u.max_bytes is not null or u.max_manifests is not null))
+                      as "limited!"
+           from stored"#,
         new.id.uuid(),
         new.repository.uuid(),
         new.digest.to_string(),
@@ -200,16 +219,27 @@ pub(in crate::registry) async fn children_size(
     .await
 }
 
-/// Deletes a manifest and what hangs on it; tags first, see `tags::delete_of_manifest`.
+/// Deletes a manifest and what hangs on it, and releases what it cost; tags first, see
+/// `tags::delete_of_manifest`.
 pub(in crate::registry) async fn delete(
     conn: &mut PgConnection,
     id: ManifestId,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from manifests where id = $1", id.uuid()).execute(conn).await?;
+    sqlx::query!(
+        "with gone as (
+             delete from manifests where id = $1 returning repository_id, size
+         )
+         insert into project_usage_changes (project_id, bytes, manifests)
+         select r.project_id, -g.size, -1
+         from gone g join repositories r on r.id = g.repository_id",
+        id.uuid(),
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// Finds a manifest of a repository and locks it.
+/// Finds a manifest of a repository and locks both, the repository only against its deletion.
 pub(in crate::registry) async fn lock(
     conn: &mut PgConnection,
     repository: &RepositoryName,
@@ -219,7 +249,7 @@ pub(in crate::registry) async fn lock(
         r#"select m.id as "id: ManifestId", m.repository_id as "repository_id: RepositoryId"
            from repositories r join manifests m on m.repository_id = r.id
            where r.name = $1 and m.digest = $2
-           for update of m"#,
+           for key share of r for update of m"#,
         repository.as_str(),
         digest.to_string(),
     )

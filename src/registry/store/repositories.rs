@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
+use super::usage;
 use crate::base::id::{ProjectId, RepositoryId};
 use crate::base::{RepositoryName, TagName, Timestamp};
 use crate::registry::Repository;
@@ -43,10 +44,55 @@ pub(in crate::registry) async fn find(
     Ok(row.map(|r| (r.id, r.project_id)))
 }
 
+/// The same, held against deletion until the transaction ends. A transaction that will refer to
+/// the repository holds it first, so that a deletion does not wait for it in turn.
+pub(in crate::registry) async fn hold(
+    conn: &mut PgConnection,
+    name: &RepositoryName,
+) -> Result<Option<(RepositoryId, ProjectId)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select id as "id: RepositoryId", project_id as "project_id: ProjectId"
+           from repositories where name = $1 for key share"#,
+        name.as_str(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|r| (r.id, r.project_id)))
+}
+
+/// Deletes the repository with all that hangs on it, and releases what that cost.
 pub(in crate::registry) async fn delete(
     conn: &mut PgConnection,
     id: RepositoryId,
 ) -> Result<bool, sqlx::Error> {
+    // Nobody can add to it from here on; what others are removing is waited for, not counted.
+    let held =
+        sqlx::query!("select 1 as one from repositories where id = $1 for update", id.uuid())
+            .fetch_optional(&mut *conn)
+            .await?;
+    if held.is_none() {
+        return Ok(false);
+    }
+    let digests = sqlx::query_scalar!(
+        "delete from repository_blobs where repository_id = $1 returning blob_digest",
+        id.uuid(),
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let repositories = vec![id.uuid(); digests.len()];
+    usage::release_links(&mut *conn, &repositories, &digests).await?;
+    sqlx::query!(
+        "with gone as (
+             delete from manifests where repository_id = $1 returning size
+         )
+         insert into project_usage_changes (project_id, bytes, manifests)
+         select r.project_id, -sum(g.size), -count(*)
+         from gone g, repositories r where r.id = $1
+         group by r.project_id",
+        id.uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
     let done =
         sqlx::query!("delete from repositories where id = $1", id.uuid()).execute(conn).await?;
     Ok(done.rows_affected() == 1)

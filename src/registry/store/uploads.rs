@@ -10,11 +10,22 @@ use crate::registry::UploadProgress;
 #[derive(Debug)]
 pub(in crate::registry) struct UploadRow {
     pub repository_id: RepositoryId,
+    pub project_id: ProjectId,
     pub received: i64,
+    /// Bytes that still fit into the project, whatever this upload already holds; `None`: no limit.
+    pub room: Option<i64>,
 }
 
-/// Starts an upload unless the user or the installation has too many; `false` then. Uploads that
-/// start at the same instant may pass the limit by their number.
+/// What became of starting an upload.
+#[derive(Debug)]
+pub(in crate::registry) struct Started {
+    pub is_started: bool,
+    /// The project is full, so that whatever the upload brings is refused.
+    pub is_full: bool,
+}
+
+/// Starts an upload unless the user or the installation has too many, or the project is full.
+/// Uploads that start at the same instant may pass the limits by their number.
 ///
 /// Losing the row in a crash loses nothing that was promised, so its commit does not wait for
 /// the disk.
@@ -25,23 +36,40 @@ pub(in crate::registry) async fn insert(
     user: Option<UserId>,
     now: Timestamp,
     (per_user, in_all): (i64, i64),
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "insert into uploads (id, repository_id, user_id, received, created_at, updated_at)
-         select $1, $2, $3, 0, $4, $4
-         from (select set_config('synchronous_commit', 'off', true)) as relaxed
-         where (select count(*) from uploads where user_id = $3) < $5
-           and (select count(*) from uploads) < $6",
+) -> Result<Started, sqlx::Error> {
+    sqlx::query_as!(
+        Started,
+        r#"with fullness as (
+               select q.bytes + c.bytes >= coalesce(q.max_bytes, $7)
+                      or q.manifests + c.manifests >= coalesce(q.max_manifests, $7) as is_full
+               from repositories r
+               join project_usage q on q.project_id = r.project_id
+               cross join lateral (
+                   select coalesce(sum(bytes), 0)::bigint as bytes,
+                          coalesce(sum(manifests), 0)::bigint as manifests
+                   from project_usage_changes where project_id = q.project_id) c
+               where r.id = $2 and (q.max_bytes is not null or q.max_manifests is not null)
+           ), started as (
+               insert into uploads (id, repository_id, user_id, received, created_at, updated_at)
+               select $1, $2, $3, 0, $4, $4
+               from (select set_config('synchronous_commit', 'off', true)) as relaxed
+               where (select count(*) from uploads where user_id = $3) < $5
+                 and (select count(*) from uploads) < $6
+                 and not exists (select 1 from fullness where is_full)
+               returning id
+           )
+           select exists (select 1 from started) as "is_started!",
+                  coalesce((select is_full from fullness), false) as "is_full!""#,
         id.uuid(),
         repository.uuid(),
         user.map(|id| id.uuid()),
         now,
         per_user,
         in_all,
+        i64::MAX,
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_one(conn)
+    .await
 }
 
 /// An upload of this user in this repository.
@@ -53,8 +81,16 @@ pub(in crate::registry) async fn find(
 ) -> Result<Option<UploadRow>, sqlx::Error> {
     sqlx::query_as!(
         UploadRow,
-        r#"select u.repository_id as "repository_id: RepositoryId", u.received
-           from uploads u join repositories r on r.id = u.repository_id
+        r#"select u.repository_id as "repository_id: RepositoryId",
+                  r.project_id as "project_id: ProjectId", u.received,
+                  case when q.max_bytes is not null then
+                      q.max_bytes - q.bytes
+                      - (select coalesce(sum(bytes), 0)::bigint from project_usage_changes
+                         where project_id = r.project_id)
+                  end as room
+           from uploads u
+           join repositories r on r.id = u.repository_id
+           left join project_usage q on q.project_id = r.project_id
            where u.id = $1 and r.name = $2 and u.user_id is not distinct from $3"#,
         id.uuid(),
         repository.as_str(),
@@ -104,6 +140,19 @@ pub(in crate::registry) async fn delete_idle(
            returning id as "id: UploadId""#,
         before,
         user.map(|id| id.uuid()),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Deletes uploads that began before `before`.
+pub(in crate::registry) async fn delete_old(
+    conn: &mut PgConnection,
+    before: Timestamp,
+) -> Result<Vec<UploadId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"delete from uploads where created_at < $1 returning id as "id: UploadId""#,
+        before,
     )
     .fetch_all(conn)
     .await

@@ -132,6 +132,7 @@ async fn hidden_and_absent_look_the_same_to_a_stranger() {
             ("PUT" | "POST", p) if p.contains("tag-rules") => {
                 json!({"kind": "immutable", "tag": "v*"})
             }
+            ("PUT", p) if p.ends_with("/quota") => json!({"maxBytes": 1}),
             ("PUT", _) => json!({"role": "guest"}),
             ("POST", p) if p.ends_with("rollback") => json!({"to": 1}),
             ("POST", p) if p.ends_with("restart") => json!({}),

@@ -110,6 +110,7 @@ impl Rig {
             gateway_address: [127, 0, 0, 1].into(),
             undelete_days: portolan::config::UNDELETE_DAYS,
             accept_sparse_images: false,
+            upkeep: portolan::config::Upkeep::default(),
         };
         let services = Services {
             db,

@@ -3,5 +3,8 @@
 mod collection;
 mod deleted;
 mod images;
+mod quota;
+mod soak;
+mod soundness;
 mod uploads;
 mod versions;

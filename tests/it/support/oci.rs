@@ -77,6 +77,7 @@ impl TestFace {
             gateway_address: [127, 0, 0, 1].into(),
             undelete_days: portolan::config::UNDELETE_DAYS,
             accept_sparse_images: false,
+            upkeep: portolan::config::Upkeep::default(),
         };
         let settings = Settings {
             master_key: Secret::new([7; 32]),

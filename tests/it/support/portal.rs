@@ -109,6 +109,7 @@ impl Portal {
             gateway_address: address.ip(),
             undelete_days: portolan::config::UNDELETE_DAYS,
             accept_sparse_images: false,
+            upkeep: portolan::config::Upkeep::default(),
         };
         let config = Arc::new(config);
         let imports = super::imports::imports_from(

@@ -41,7 +41,7 @@ pub(super) async fn furnish(portal: &Portal) {
     catalog.create_application(&admin, &project.name, new).await.expect("an application");
 }
 
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 27] = [
     "/",
     "/catalog",
     "/catalog/demo/hello",
@@ -55,6 +55,7 @@ const PAGES: [&str; 23] = [
     "/p/demo/members",
     "/p/demo/labels",
     "/p/demo/tag-rules",
+    "/p/demo/quota",
     "/switch?to=r",
     "/search?q=hello",
     "/setup",
@@ -65,6 +66,9 @@ const PAGES: [&str; 23] = [
     "/me/sessions",
     "/admin/users",
     "/admin/users/-/new",
+    "/admin/quotas",
+    "/admin/cleanup",
+    "/admin/cleanup/blobs",
 ];
 
 #[tokio::test]
