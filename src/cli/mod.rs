@@ -35,7 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Carry the traffic of services; `serve` starts one by itself.
     Gateway(gateway::Gateway),
     /// Bring an external database up to date.

@@ -67,8 +67,7 @@ impl Pace {
     /// Waits until `bytes` more may be read.
     async fn spend(&mut self, bytes: usize) {
         self.read = self.read.saturating_add(bytes as u64);
-        if self.rate > 0 {
-            let due = self.read.saturating_mul(1000) / self.rate;
+        if let Some(due) = self.read.saturating_mul(1000).checked_div(self.rate) {
             sleep_until(self.from + Duration::from_millis(due)).await;
         }
     }
