@@ -186,10 +186,9 @@ async fn answer(face: Face, request: Request) -> Result<Response, Failure> {
         .with_header(http::header::ALLOW, route.methods().to_owned())),
     };
     // A client renews its token only on 401, so whoever came with one gets that instead of 403. A
-    // rule that locks a tag does so with any token.
-    answered.map_err(|failure| match failure.error().kind() {
-        ErrorKind::Denied if failure.error().code() == "tag_locked" => failure,
-        ErrorKind::Denied | ErrorKind::Unauthenticated if narrowed => {
+    // refusal that no other token would change (a quota, a rule that locks a tag) keeps its words.
+    answered.map_err(|failure| match (failure.error().kind(), failure.error().code()) {
+        (ErrorKind::Denied, "denied") | (ErrorKind::Unauthenticated, _) if narrowed => {
             Failure::challenge(Error::denied("requested access is denied"), challenge)
         }
         _ => failure,

@@ -9,6 +9,7 @@ mod helper;
 mod hostile;
 mod manifests;
 mod patterns;
+mod quota;
 mod token;
 mod versions;
 mod visitors;
