@@ -64,7 +64,8 @@ async fn try_push(
 
 #[tokio::test]
 async fn a_blob_is_charged_once_per_project_and_released_with_its_last_link() {
-    let t = TestRegistry::start().await;
+    let mut t = TestRegistry::start().await;
+    t.registry = t.registry.clone().with_undelete_window(Duration::zero());
     let ada = t.with_demo().await;
     t.member("demo", &ada, Role::Maintainer).await;
     t.project("other", Visibility::Private).await;

@@ -157,7 +157,9 @@ async fn nothing_acknowledged_is_lost_while_everything_happens_at_once() {
         ..portolan::config::Upkeep::default()
     };
     let mut t = TestRegistry::start().await;
-    t.registry = t.registry.clone().with_upkeep(upkeep);
+    // A few deleted images are kept for an hour, so that tombstones come and go, too.
+    let undelete = chrono::Duration::hours(1);
+    t.registry = t.registry.clone().with_upkeep(upkeep).with_undelete_window(undelete);
     let ada = t.with_demo().await;
     t.project("other", Visibility::Private).await;
     for project in ["demo", "other"] {

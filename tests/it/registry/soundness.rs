@@ -98,7 +98,8 @@ async fn an_upload_ends_after_a_week_however_busy_it_is() {
 
 #[tokio::test]
 async fn the_dry_run_names_exactly_what_a_collection_then_removes() {
-    let t = TestRegistry::start().await;
+    let mut t = TestRegistry::start().await;
+    t.registry = t.registry.clone().with_undelete_window(Duration::zero());
     let ada = t.with_demo().await;
     t.member("demo", &ada, Role::Maintainer).await;
     let (kept, gone) = (tiny("kept"), tiny("gone"));
