@@ -41,7 +41,7 @@ pub(super) async fn furnish(portal: &Portal) {
     catalog.create_application(&admin, &project.name, new).await.expect("an application");
 }
 
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 25] = [
     "/",
     "/catalog",
     "/catalog/demo/hello",
@@ -55,6 +55,8 @@ const PAGES: [&str; 23] = [
     "/p/demo/members",
     "/p/demo/labels",
     "/p/demo/tag-rules",
+    "/p/demo/imports",
+    "/p/demo/imports/-/sources",
     "/switch?to=r",
     "/search?q=hello",
     "/setup",
