@@ -118,7 +118,7 @@ async fn images_and_what_their_fallback_tags_list_come_from_docker_registry() {
 }
 
 #[tokio::test]
-async fn many_tags_are_read_page_by_page() {
+async fn many_tags_of_one_image_are_one_manifest() {
     let (there, here) = (DockerRegistry::start().await, Here::start().await);
     let app = tiny("one");
     there.push("app", "t0", &app).await;

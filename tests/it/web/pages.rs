@@ -41,7 +41,7 @@ pub(super) async fn furnish(portal: &Portal) {
     catalog.create_application(&admin, &project.name, new).await.expect("an application");
 }
 
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 29] = [
     "/",
     "/catalog",
     "/catalog/demo/hello",
@@ -56,6 +56,8 @@ const PAGES: [&str; 27] = [
     "/p/demo/labels",
     "/p/demo/tag-rules",
     "/p/demo/quota",
+    "/p/demo/imports",
+    "/p/demo/imports/-/sources",
     "/switch?to=r",
     "/search?q=hello",
     "/setup",
