@@ -252,6 +252,7 @@ impl Registry {
             undelete_window: UNDELETE_WINDOW,
             accepts_sparse_images: false,
             shared: Arc::new(shared),
+            accepts_sparse_images: false,
         })
     }
 
