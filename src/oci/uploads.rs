@@ -70,7 +70,7 @@ async fn mount_blob(call: &Call, name: &RepositoryName, digest: &Digest) -> Resu
     let from = match call.query.get("from").map(str::parse::<RepositoryName>) {
         None => None,
         Some(Ok(from)) => {
-            if !call.caller.claims("repository", &from.to_string(), "pull")
+            if !call.caller.claims("repository", from.as_str(), "pull")
                 && call.registry().rights(call.actor(), &from).await?.pull
             {
                 return Err(call.insufficient());

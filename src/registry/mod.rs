@@ -266,6 +266,7 @@ impl Registry {
             accepts_sparse_images: false,
             upkeep: Upkeep::default(),
             shared: Arc::new(shared),
+            accepts_sparse_images: false,
         })
     }
 

@@ -226,6 +226,11 @@ impl Registry {
         };
         if found != *digest {
             self.shared.hashes.forget(id);
+            // It may be tried again from before this request, but clients give up instead: it is
+            // the first to make room.
+            let idle = self.now() - IDLE - chrono::Duration::seconds(1);
+            let mut conn = self.db.read().await?;
+            store::uploads::advance(&mut conn, id, row.received, idle).await?;
             return Err(Error::new(
                 ErrorKind::Malformed,
                 "digest_invalid",

@@ -161,7 +161,7 @@ async fn run(toggles: Toggles) -> (Report, Vec<DataSet>) {
 }
 
 fn judge(report: &Report, sets: &[DataSet]) {
-    println!("{report}");
+    eprintln!("{report}");
     assert_eq!(report.faults(), "");
     for category in Category::ALL {
         assert!(report.passes(category), "{category:?} was not passed");

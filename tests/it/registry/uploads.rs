@@ -157,6 +157,19 @@ async fn open_uploads_are_bounded_private_and_reaped() {
 }
 
 #[tokio::test]
+async fn uploads_that_failed_do_not_stand_in_the_way() {
+    let t = TestRegistry::start().await;
+    let ada = t.with_demo().await;
+    let (repository, wrong) = (name(HELLO), Digest::sha256(b"other"));
+    let bytes = Bytes::from_static(b"content");
+    for _ in 0..40 {
+        let id = t.registry.start_upload(&ada, &repository).await.expect("there is room").id;
+        let done = t.registry.finish_upload(&ada, &repository, id, &wrong, None, body(&bytes));
+        assert_eq!(done.await.expect_err("a wrong digest").code(), "digest_invalid");
+    }
+}
+
+#[tokio::test]
 async fn a_mount_needs_the_right_to_read_the_source() {
     let t = TestRegistry::start().await;
     let ada = t.with_demo().await;
