@@ -82,6 +82,10 @@ ids! {
     ServiceId,
     /// A node.
     NodeId,
+    /// A plan of retention.
+    PlanId,
+    /// A run of retention.
+    RunId,
     /// A row of the event log.
     EventId,
     /// A rule that locks tags.

@@ -52,6 +52,8 @@ store_ids!(
     ReplicaId,
     ServiceId,
     NodeId,
+    PlanId,
+    RunId,
     EventId,
     TagRuleId,
     LabelId,

@@ -31,6 +31,7 @@ mod receive;
 mod referrer;
 mod repository;
 mod restore;
+pub mod retention;
 pub mod rules;
 mod store;
 mod tag;
@@ -228,6 +229,10 @@ struct Shared {
     cache: cache::Cache,
     hashes: upload::Hashes,
     pulls: pulls::PullCounts,
+    /// What deployments need; plugged in by the engine.
+    in_use: std::sync::OnceLock<Arc<dyn retention::InUse>>,
+    /// Wakes the worker of retention.
+    retention: crate::tasks::Activator,
 }
 
 impl Registry {
@@ -244,6 +249,8 @@ impl Registry {
             cache: cache::Cache::new(db.changes()),
             hashes: upload::Hashes::default(),
             pulls: pulls::PullCounts::default(),
+            in_use: std::sync::OnceLock::new(),
+            retention: crate::tasks::Activator::default(),
         };
         Ok(Self {
             db,
@@ -271,9 +278,20 @@ impl Registry {
         self
     }
 
-    /// Runs the registry's housekeeping until `stop`: pull counts, stale uploads, collection.
+    /// Runs the registry's housekeeping until `stop`: pull counts, stale uploads, collection,
+    /// retention.
     pub async fn run(&self, stop: CancellationToken) {
-        tokio::join!(self.keep_counting(stop.clone()), self.keep_clean(stop));
+        tokio::join!(
+            self.keep_counting(stop.clone()),
+            self.keep_clean(stop.clone()),
+            self.keep_retaining(stop),
+        );
+    }
+
+    /// Plugs in who knows what deployments need. Until then retention removes nothing. Only the
+    /// first call counts.
+    pub fn plug_in_use(&self, in_use: Arc<dyn retention::InUse>) {
+        let _ = self.shared.in_use.set(in_use);
     }
 
     fn now(&self) -> Timestamp {
