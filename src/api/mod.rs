@@ -21,6 +21,8 @@ mod platform;
 mod projects;
 mod replicas;
 mod repositories;
+mod retention;
+mod retention_views;
 mod route;
 mod services;
 mod sources;
@@ -76,6 +78,7 @@ fn rows() -> Vec<Route> {
         tag_rules::routes(),
         sources::routes(),
         imports::routes(),
+        retention::routes(),
         deployments::routes(),
         replicas::routes(),
         services::routes(),

@@ -266,7 +266,8 @@ impl Registry {
         let policy = self.policy(project.id).await?;
         let plan = self.make_plan(&policy, &project.name, "retention").await?;
         if plan.emptied > 0 && !policy.accepts_empty {
-            let why = format!("{}; preview and apply by hand, or allow it in the rules", empties(&plan));
+            let why =
+                format!("{}; preview and apply by hand, or allow it in the rules", empties(&plan));
             self.end(project, run.id, Status::Refused, &why).await?;
             return Ok(None);
         }
@@ -288,9 +289,8 @@ impl Registry {
             _ => format!("Retention of {} is done: {sums}", project.name),
         };
         let target = Target::new("retention", project.id, &project.name);
-        let mut event = NewEvent::new("retention.run", target, message)
-            .in_project(project.id)
-            .detail(json!({
+        let mut event =
+            NewEvent::new("retention.run", target, message).in_project(project.id).detail(json!({
                 "run": run.id,
                 "preview": run.plan,
                 "trigger": run.trigger.as_str(),

@@ -215,8 +215,8 @@ impl<'a> Work<'a> {
         let matching = || self.rules.iter().filter(|(_, rule)| rule.tags.matches(&tag.name));
         if self.attached[t].is_some() {
             // Recent pushes and pulls of a signature say nothing about what it signs.
-            let kept = matching()
-                .find(|(_, rule)| rule.kind == Kind::KeepTags && !rule.tags.is_any_tag());
+            let kept =
+                matching().find(|(_, rule)| rule.kind == Kind::KeepTags && !rule.tags.is_any_tag());
             return kept.map(|(number, _)| keep(Reason::Rule { rule: *number }));
         }
         let kept = matching().find(|(number, rule)| match rule.kind {
@@ -346,7 +346,8 @@ impl<'a> Work<'a> {
 
     /// What nothing has reached stays.
     fn finish(self) -> Decided {
-        let own: Vec<usize> = (0..self.tags.len()).filter(|t| self.attached[*t].is_none()).collect();
+        let own: Vec<usize> =
+            (0..self.tags.len()).filter(|t| self.attached[*t].is_none()).collect();
         let settle = |verdicts: Vec<Option<Verdict>>| -> Vec<Verdict> {
             verdicts.into_iter().map(|v| v.unwrap_or_else(|| keep(Reason::NoRule))).collect()
         };

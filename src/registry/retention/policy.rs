@@ -8,8 +8,8 @@ use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::id::ProjectId;
 use crate::base::{Actor, Error, ErrorKind, ProjectName, Result, Timestamp};
 use crate::events::{self, NewEvent, Target};
-use crate::registry::store::retention::policies::{self, PolicyRow};
 use crate::registry::Registry;
+use crate::registry::store::retention::policies::{self, PolicyRow};
 
 pub(super) const READ: Permission = Permission(Resource::Retention, Action::Read);
 const UPDATE: Permission = Permission(Resource::Retention, Action::Update);

@@ -178,11 +178,8 @@ impl Rule {
         } else {
             format!("In repositories matching {}", self.repositories)
         };
-        let tags = if self.tags.is_any_tag() {
-            String::new()
-        } else {
-            format!(" matching {}", self.tags)
-        };
+        let tags =
+            if self.tags.is_any_tag() { String::new() } else { format!(" matching {}", self.tags) };
         let days = |n: u32| if n == 1 { "day".to_owned() } else { format!("{n} days") };
         match self.kind {
             Kind::KeepLatest { count: 1 } => {
@@ -192,12 +189,14 @@ impl Rule {
                 format!("{place}, keep the {count} most recently pushed tags{tags}")
             }
             Kind::KeepPulled { days: n } => {
-                let what = if tags.is_empty() { "what".to_owned() } else { format!("tags{tags} that") };
+                let what =
+                    if tags.is_empty() { "what".to_owned() } else { format!("tags{tags} that") };
                 let verb = if tags.is_empty() { "was" } else { "were" };
                 format!("{place}, keep {what} {verb} pulled in the last {}", days(n))
             }
             Kind::KeepPushed { days: n } => {
-                let what = if tags.is_empty() { "what".to_owned() } else { format!("tags{tags} that") };
+                let what =
+                    if tags.is_empty() { "what".to_owned() } else { format!("tags{tags} that") };
                 let verb = if tags.is_empty() { "was" } else { "were" };
                 format!("{place}, keep {what} {verb} pushed in the last {}", days(n))
             }
@@ -235,7 +234,8 @@ pub fn check_rules(texts: &[RuleText]) -> Result<Vec<Rule>> {
 pub fn keeps_nothing(rules: &[Rule]) -> bool {
     let saves = |at: &Pattern| {
         rules.iter().any(|rule| {
-            !rule.kind.removes() && (rule.repositories.is_any_repository() || rule.repositories == *at)
+            !rule.kind.removes()
+                && (rule.repositories.is_any_repository() || rule.repositories == *at)
         })
     };
     rules.iter().any(|rule| match rule.kind {

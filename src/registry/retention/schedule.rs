@@ -62,12 +62,10 @@ impl Schedule {
             .ok()
             .filter(|hour| *hour < 24)
             .ok_or_else(|| Error::invalid("schedule.hour", "must be between 0 and 23"))?;
-        let weekday = u8::try_from(weekday)
-            .ok()
-            .and_then(|day| Weekday::try_from(day).ok())
-            .ok_or_else(|| {
-                Error::invalid("schedule.weekday", "must be between 0, Monday, and 6, Sunday")
-            })?;
+        let weekday =
+            u8::try_from(weekday).ok().and_then(|day| Weekday::try_from(day).ok()).ok_or_else(
+                || Error::invalid("schedule.weekday", "must be between 0, Monday, and 6, Sunday"),
+            )?;
         Ok(Self { every, hour, weekday })
     }
 

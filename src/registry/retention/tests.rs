@@ -190,10 +190,8 @@ fn signature_tags_go_and_stay_with_what_they_sign_and_are_not_counted() {
 #[test]
 fn signatures_that_sign_each_other_stay() {
     let name = |n: usize| format!("sha256-{}", digest(n).hex());
-    let facts = repository(
-        vec![manifest(50), manifest(51)],
-        vec![tag(&name(51), 0), tag(&name(50), 1)],
-    );
+    let facts =
+        repository(vec![manifest(50), manifest(51)], vec![tag(&name(51), 0), tag(&name(50), 1)]);
     let decided = evaluate(&everything(), &facts, now());
     assert!(decided.tags.iter().chain(&decided.manifests).all(|v| !v.removes));
 }

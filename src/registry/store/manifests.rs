@@ -23,35 +23,31 @@ pub(in crate::registry) async fn find_served(
     reference: &Reference,
 ) -> Result<Option<ServedRow>, sqlx::Error> {
     match reference {
-        Reference::Tag(tag) => {
-            sqlx::query_as!(
-                ServedRow,
-                r#"select m.id as "id: ManifestId", m.repository_id as "repository_id: RepositoryId",
+        Reference::Tag(tag) => sqlx::query_as!(
+            ServedRow,
+            r#"select m.id as "id: ManifestId", m.repository_id as "repository_id: RepositoryId",
                           m.digest as "digest: Digest", m.media_type, m.content
                    from repositories r
                    join tags t on t.repository_id = r.id
                    join manifests m on m.id = t.manifest_id
                    where r.name = $1 and t.name = $2"#,
-                repository.as_str(),
-                tag.as_str(),
-            )
-            .fetch_optional(conn)
-            .await
-        }
-        Reference::Digest(digest) => {
-            sqlx::query_as!(
-                ServedRow,
-                r#"select m.id as "id: ManifestId", m.repository_id as "repository_id: RepositoryId",
+            repository.as_str(),
+            tag.as_str(),
+        )
+        .fetch_optional(conn)
+        .await,
+        Reference::Digest(digest) => sqlx::query_as!(
+            ServedRow,
+            r#"select m.id as "id: ManifestId", m.repository_id as "repository_id: RepositoryId",
                           m.digest as "digest: Digest", m.media_type, m.content
                    from repositories r
                    join manifests m on m.repository_id = r.id
                    where r.name = $1 and m.digest = $2"#,
-                repository.as_str(),
-                digest.to_string(),
-            )
-            .fetch_optional(conn)
-            .await
-        }
+            repository.as_str(),
+            digest.to_string(),
+        )
+        .fetch_optional(conn)
+        .await,
     }
 }
 

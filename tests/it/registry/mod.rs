@@ -3,5 +3,7 @@
 mod collection;
 mod deleted;
 mod images;
+mod in_use;
+mod retention;
 mod uploads;
 mod versions;

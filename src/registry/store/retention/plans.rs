@@ -70,10 +70,7 @@ pub(in crate::registry) async fn insert_items(
 }
 
 /// Bytes of blobs that no manifest would name once the plan is applied.
-pub(in crate::registry) async fn freed_bytes(
-    conn: &mut PgConnection,
-    plan: PlanId,
-) -> Result<i64> {
+pub(in crate::registry) async fn freed_bytes(conn: &mut PgConnection, plan: PlanId) -> Result<i64> {
     Ok(sqlx::query_scalar!(
         r#"with gone as materialized (
                select manifest_id from retention_items
