@@ -20,6 +20,7 @@ pub enum Section {
     Applications,
     Repositories,
     Imports,
+    Retention,
     Members,
     Nodes,
     Audit,
@@ -35,6 +36,7 @@ impl Section {
             Self::Applications => "/a",
             Self::Repositories => "/r",
             Self::Imports => "/imports",
+            Self::Retention => "/retention",
             Self::Members => "/members",
             _ => "",
         }
@@ -57,6 +59,7 @@ pub struct ProjectTag {
     pub role: &'static str,
     pub sees_applications: bool,
     pub sees_imports: bool,
+    pub sees_retention: bool,
     pub sees_members: bool,
 }
 
@@ -226,6 +229,7 @@ impl Shell {
             role: role_key(project.role, self.actor.platform_role),
             sees_applications: self.may(project, Permission(Resource::Application, Action::List)),
             sees_imports: self.may(project, Permission(Resource::Import, Action::List)),
+            sees_retention: self.may(project, Permission(Resource::Retention, Action::Read)),
             sees_members: self.may(project, Permission(Resource::Member, Action::List)),
         });
         if frame.sees_nodes {

@@ -22,6 +22,7 @@ mod nodes;
 mod overview;
 mod projects;
 mod repositories;
+mod retention;
 mod rollouts;
 mod search;
 mod session;
@@ -91,6 +92,7 @@ pub fn router() -> Router<Services> {
         .merge(labels::router())
         .merge(tag_rules::router())
         .merge(imports::router())
+        .merge(retention::router())
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
 }
@@ -224,5 +226,6 @@ pub fn access() -> Vec<RouteAccess> {
     rows.extend(labels::access());
     rows.extend(tag_rules::access());
     rows.extend(imports::access());
+    rows.extend(retention::access());
     rows
 }
