@@ -148,6 +148,11 @@ impl Frame {
         }
     }
 
+    /// The project of the page; empty outside projects.
+    pub fn project_name(&self) -> &str {
+        self.project.as_ref().map_or("", |project| project.name.as_str())
+    }
+
     /// Adds a step to the breadcrumb.
     #[must_use]
     pub fn crumb(mut self, href: impl ToString, label: impl ToString) -> Self {

@@ -122,6 +122,7 @@ pub(super) async fn switch(shell: Shell, Query(query): Query<SwitchQuery>) -> Pa
         "r" => "/r",
         "imports" => "/imports",
         "members" => "/members",
+        "retention" => "/retention",
         _ => "",
     };
     let list = ListQuery { q: query.q, after: None };

@@ -61,8 +61,7 @@ async fn page_of(
     let plan = registry.retention_plan(&shell.actor, name, id).await?;
     let keeps = query.show == "keep";
     let filter = ItemFilter { removes: Some(!keeps), outcome: None, text: query.text() };
-    let page =
-        registry.retention_items(&shell.actor, name, id, &filter, &query.request()).await?;
+    let page = registry.retention_items(&shell.actor, name, id, &filter, &query.request()).await?;
     let json = format!("previews/{id}");
     let frame = below(shell, &project, t.get("retention-preview"), &json).await?;
     let path = format!("{}/previews/{id}", base(name));

@@ -74,9 +74,8 @@ pub(super) async fn page(
         .retention_report(&shell.actor, &name, id, &filter, &query.request())
         .await?;
     let open = run.status.is_open();
-    let mut frame = below(&shell, &project, t.get("retention-run"), &format!("runs/{id}"))
-        .await?
-        .moving(open);
+    let mut frame =
+        below(&shell, &project, t.get("retention-run"), &format!("runs/{id}")).await?.moving(open);
     if open {
         frame = frame.live(Topic::Retention(name.clone(), id));
     }

@@ -5,4 +5,5 @@ mod assets;
 mod images;
 mod pages;
 mod versions;
+mod retention;
 mod words;

@@ -41,7 +41,7 @@ pub(super) async fn furnish(portal: &Portal) {
     catalog.create_application(&admin, &project.name, new).await.expect("an application");
 }
 
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 24] = [
     "/",
     "/catalog",
     "/catalog/demo/hello",
@@ -55,6 +55,7 @@ const PAGES: [&str; 23] = [
     "/p/demo/members",
     "/p/demo/labels",
     "/p/demo/tag-rules",
+    "/p/demo/retention",
     "/switch?to=r",
     "/search?q=hello",
     "/setup",
