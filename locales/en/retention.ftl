@@ -11,35 +11,35 @@ retention-removes-nothing = These rules only keep, so nothing is removed. Add a 
 retention-removing = removes
 retention-keeping = keeps
 retention-everywhere = In every repository
-retention-place = In repositories matching “{ $pattern }”
+retention-place = In repositories matching "{ $pattern }"
 retention-keep-latest = { $n ->
         [one] { $place }, keep the most recently pushed tag
        *[other] { $place }, keep the { $n } most recently pushed tags
     }
 retention-keep-latest-tags = { $n ->
-        [one] { $place }, keep the most recently pushed tag matching “{ $tags }”
-       *[other] { $place }, keep the { $n } most recently pushed tags matching “{ $tags }”
+        [one] { $place }, keep the most recently pushed tag matching "{ $tags }"
+       *[other] { $place }, keep the { $n } most recently pushed tags matching "{ $tags }"
     }
 retention-keep-pulled = { $n ->
         [one] { $place }, keep what was pulled in the last day
        *[other] { $place }, keep what was pulled in the last { $n } days
     }
 retention-keep-pulled-tags = { $n ->
-        [one] { $place }, keep tags matching “{ $tags }” that were pulled in the last day
-       *[other] { $place }, keep tags matching “{ $tags }” that were pulled in the last { $n } days
+        [one] { $place }, keep tags matching "{ $tags }" that were pulled in the last day
+       *[other] { $place }, keep tags matching "{ $tags }" that were pulled in the last { $n } days
     }
 retention-keep-pushed = { $n ->
         [one] { $place }, keep what was pushed in the last day
        *[other] { $place }, keep what was pushed in the last { $n } days
     }
 retention-keep-pushed-tags = { $n ->
-        [one] { $place }, keep tags matching “{ $tags }” that were pushed in the last day
-       *[other] { $place }, keep tags matching “{ $tags }” that were pushed in the last { $n } days
+        [one] { $place }, keep tags matching "{ $tags }" that were pushed in the last day
+       *[other] { $place }, keep tags matching "{ $tags }" that were pushed in the last { $n } days
     }
 retention-keep-tags = { $place }, keep all tags
-retention-keep-tags-tags = { $place }, keep tags matching “{ $tags }”
+retention-keep-tags-tags = { $place }, keep tags matching "{ $tags }"
 retention-remove-tags = { $place }, remove tags that no rule keeps
-retention-remove-tags-tags = { $place }, remove tags matching “{ $tags }” that no rule keeps
+retention-remove-tags-tags = { $place }, remove tags matching "{ $tags }" that no rule keeps
 retention-remove-untagged = { $n ->
         [one] { $place }, remove untagged images pushed more than a day ago
        *[other] { $place }, remove untagged images pushed more than { $n } days ago
@@ -100,9 +100,12 @@ retention-of-tags = { $n ->
        *[other] of { $n } tags
     }
 retention-images-go = Images go
-retention-images-stay = { $n } others stay without a tag
+retention-images-stay = { $n ->
+        [one] { $n } without a tag stays
+       *[other] { $n } without a tag stay
+    }
 retention-freed = Freed
-retention-freed-by = by clean-up until
+retention-freed-by = by clean-up
 retention-freed-later = when clean-up comes by
 retention-untouched = { $n } not covered by a rule
 retention-show = Show

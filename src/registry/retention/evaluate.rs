@@ -311,8 +311,8 @@ impl<'a> Work<'a> {
     fn remove_from_the_top(&mut self) {
         let mut waiting = self.leaders.clone();
         let mut queue = VecDeque::new();
-        for m in 0..self.facts.manifests.len() {
-            if self.manifests[m].is_some() || waiting[m] > 0 {
+        for (m, leaders) in self.leaders.iter().enumerate() {
+            if self.manifests[m].is_some() || *leaders > 0 {
                 continue;
             }
             let verdict = match self.tags_of[m].iter().find_map(|t| self.tags[*t].clone()) {

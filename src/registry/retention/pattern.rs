@@ -19,6 +19,11 @@ impl Pattern {
         Self("**".to_owned())
     }
 
+    /// Matches every tag.
+    pub fn any_tag() -> Self {
+        Self("*".to_owned())
+    }
+
     /// The text as it was written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -131,7 +131,10 @@ impl RuleText {
             })
         };
         let repositories = pattern("repositories", self.repositories.as_ref());
-        let tags = pattern("tags", self.tags.as_ref());
+        let mut tags = pattern("tags", self.tags.as_ref());
+        if tags.is_any_tag() {
+            tags = Pattern::any_tag();
+        }
         if kind == "removeUntagged" && !tags.is_any_tag() {
             fault("tags", "is not for removeUntagged; leave it out".to_owned());
         }
@@ -254,7 +257,7 @@ pub fn keeps_nothing(rules: &[Rule]) -> bool {
 
 /// The rules a new project is offered.
 pub fn recommended() -> Vec<Rule> {
-    let everywhere = |kind| Rule { kind, repositories: Pattern::any(), tags: Pattern::any() };
+    let everywhere = |kind| Rule { kind, repositories: Pattern::any(), tags: Pattern::any_tag() };
     vec![
         everywhere(Kind::KeepLatest { count: 10 }),
         everywhere(Kind::KeepPulled { days: 30 }),

@@ -40,16 +40,48 @@ impl Progress {
     }
 }
 
+/// What a page of the report lists.
+#[derive(Template)]
+#[template(path = "retention/report.html")]
+struct Report {
+    t: Text,
+    rows: Vec<Row>,
+    pager: Pager,
+}
+impl askama::filters::HtmlSafe for Report {}
+
+impl Report {
+    async fn load(shell: &Shell, name: &ProjectName, id: RunId, query: &ItemQuery) -> Result<Self> {
+        let filter = ItemFilter { removes: None, outcome: outcome(query), text: query.text() };
+        let registry = &shell.services.registry;
+        let request = query.request();
+        let page = registry.retention_report(&shell.actor, name, id, &filter, &request).await?;
+        let path = format!("{}/runs/{id}", base(name));
+        Ok(Self {
+            t: shell.t,
+            rows: page.items.iter().map(|item| Row::of(&shell.t, item)).collect(),
+            pager: query.pager(&path, &page),
+        })
+    }
+}
+
+fn outcome(query: &ItemQuery) -> Option<&'static str> {
+    match query.show.as_str() {
+        "removed" => Some("removed"),
+        "skipped" => Some("skipped"),
+        _ => None,
+    }
+}
+
 #[derive(Template)]
 #[template(path = "retention/run.html")]
 struct RunPage {
     frame: Frame,
     path: String,
-    show: String,
+    show: &'static str,
     query: String,
     progress: Progress,
-    rows: Vec<Row>,
-    pager: Pager,
+    report: Report,
 }
 
 /// `GET /p/{project}/retention/runs/{id}`
@@ -63,31 +95,22 @@ pub(super) async fn page(
     let project = services.catalog.project(&shell.actor, &name, READ).await?;
     let id: RunId = id.parse().map_err(|_| Error::not_found("run", &id))?;
     let run = services.registry.retention_run(&shell.actor, &name, id).await?;
-    let outcome = match query.show.as_str() {
-        "removed" => Some("removed"),
-        "skipped" => Some("skipped"),
-        _ => None,
-    };
-    let filter = ItemFilter { removes: None, outcome, text: query.text() };
-    let page = services
-        .registry
-        .retention_report(&shell.actor, &name, id, &filter, &query.request())
-        .await?;
     let open = run.status.is_open();
     let mut frame =
         below(&shell, &project, t.get("retention-run"), &format!("runs/{id}")).await?.moving(open);
-    if open {
+    // A filtered or later page stays as it is: the stream knows only the first.
+    let first = outcome(&query).is_none() && query.text().is_none() && query.after.is_none();
+    if open && first {
         frame = frame.live(Topic::Retention(name.clone(), id));
     }
-    let path = format!("{}/runs/{id}", base(&name));
+    let report = Report::load(&shell, &name, id, &query).await?;
     shell.render(&RunPage {
         frame,
-        show: outcome.unwrap_or_default().to_owned(),
+        path: format!("{}/runs/{id}", base(&name)),
+        show: outcome(&query).unwrap_or_default(),
         query: query.q.trim().to_owned(),
         progress: Progress::of(t, run),
-        rows: page.items.iter().map(|item| Row::of(&t, item)).collect(),
-        pager: query.pager(&path, &page),
-        path,
+        report,
     })
 }
 
@@ -99,5 +122,7 @@ pub(in crate::web) async fn fragments(
 ) -> Result<Rendered> {
     let run = shell.services.registry.retention_run(&shell.actor, name, id).await?;
     let open = run.status.is_open();
-    Ok((vec![Fragment::of("progress", &Progress::of(shell.t, run))?], open))
+    let report = Report::load(shell, name, id, &ItemQuery::default()).await?;
+    let progress = Fragment::of("progress", &Progress::of(shell.t, run))?;
+    Ok((vec![progress, Fragment::of("report", &report)?], open))
 }

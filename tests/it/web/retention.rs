@@ -57,7 +57,7 @@ async fn from_the_empty_state_to_a_report() {
     ];
     assert_eq!(portal.post(BASE, &rule).await.status, StatusCode::SEE_OTHER);
     let page = portal.get(BASE).await;
-    assert_eq!(page.all(".log .what"), ["In every repository, keep tags matching “keep-*”"]);
+    assert_eq!(page.all(".log .what"), ["In every repository, keep tags matching \"keep-*\""]);
     assert!(page.text.contains("nothing is removed"), "rules that only keep say so");
     let rule = [("action", "add"), ("generation", "1"), ("kind", "removeTags")];
     assert_eq!(portal.post(BASE, &rule).await.status, StatusCode::SEE_OTHER);
