@@ -159,6 +159,7 @@ retention-why-index = Stays with the index { $digest }
 retention-why-index-goes = Goes with the index { $digest }
 retention-why-subject = Stays with its subject { $digest }
 retention-why-subject-goes = Goes with its subject { $digest }
+retention-locked = Locked by the tag rule "{ $rule }"
 retention-use-elsewhere = a deployment of another project
 retention-use-current = In use by { $place }: revision { $revision } is to run
 retention-use-stable = In use by { $place }: an automatic undo goes to revision { $revision }

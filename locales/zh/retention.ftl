@@ -120,6 +120,7 @@ retention-why-index = 随索引 { $digest } 保留
 retention-why-index-goes = 随索引 { $digest } 删除
 retention-why-subject = 随所属镜像 { $digest } 保留
 retention-why-subject-goes = 随所属镜像 { $digest } 删除
+retention-locked = 由标签规则“{ $rule }”锁定
 retention-use-elsewhere = 其他项目的部署
 retention-use-current = { $place } 正在使用：应运行修订 { $revision }
 retention-use-stable = { $place } 正在使用：自动撤销会回到修订 { $revision }

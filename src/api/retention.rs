@@ -238,7 +238,7 @@ async fn preview(
     let project = names.find("project")?;
     let plan = registry.preview_retention(&caller.actor, &project).await?;
     let location = format!("/api/v1/projects/{project}/retention/previews/{}", plan.id);
-    Ok(created(&location, PlanView::of(plan, clock.now())))
+    Ok(created(&location, PlanView::of(plan, clock.now(), registry.retention_frees_after())))
 }
 
 async fn show_preview(
@@ -250,7 +250,7 @@ async fn show_preview(
 ) -> Result<Json<PlanView>> {
     let (project, id) = (names.find("project")?, names.find("preview")?);
     let plan = registry.retention_plan(&caller.actor, &project, id).await?;
-    Ok(Json(PlanView::of(plan, clock.now())))
+    Ok(Json(PlanView::of(plan, clock.now(), registry.retention_frees_after())))
 }
 
 async fn items(

@@ -90,7 +90,8 @@ pub(super) struct PlanView {
 }
 
 impl PlanView {
-    pub(super) fn of(plan: Plan, now: Timestamp) -> Self {
+    /// As of `now`; the bytes of a removal are free after `frees_after`.
+    pub(super) fn of(plan: Plan, now: Timestamp, frees_after: chrono::Duration) -> Self {
         let status = if plan.run.is_some() {
             "applied"
         } else if !plan.is_current {
@@ -115,7 +116,7 @@ impl PlanView {
             untouched_repositories: plan.untouched,
             emptied_repositories: plan.emptied,
             freed_bytes: plan.freed_bytes,
-            freed_by: now + Plan::freed_after(),
+            freed_by: now + frees_after,
             run: plan.run.map(|id| id.uuid()),
         }
     }
@@ -147,8 +148,8 @@ pub(super) struct ItemView {
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReasonView {
-    /// Of a verdict: `in_use`, `rule`, `no_rule`, `index`, `subject`, `last_tag`. Of a skip:
-    /// `gone`, `moved`, `pushed`, `pulled`, `in_use`, `tagged`, `index`, `subject`, `referrer`,
+    /// Of a verdict: `in_use`, `protected`, `rule`, `no_rule`, `index`, `subject`, `last_tag`. Of a skip:
+    /// `gone`, `moved`, `pushed`, `pulled`, `in_use`, `protected`, `tagged`, `index`, `subject`, `referrer`,
     /// `refused`, `rules_changed`.
     code: &'static str,
     /// One sentence.
@@ -198,6 +199,7 @@ fn plain(code: &'static str, message: impl Into<String>) -> ReasonView {
 fn verdict(reason: Reason, removes: bool) -> ReasonView {
     match reason {
         Reason::InUse(used) => in_use(used),
+        Reason::Protected { by } => plain("protected", format!("locked by the tag rule \"{by}\"")),
         Reason::Rule { rule } if removes => {
             of_rule("rule", rule, format!("removed by rule {rule}"))
         }
@@ -222,6 +224,7 @@ fn skipped(skip: Skip) -> ReasonView {
         Skip::Pushed => plain("pushed", "it was pushed again"),
         Skip::Pulled => plain("pulled", "it was pulled after the preview"),
         Skip::InUse(used) => in_use(used),
+        Skip::Protected { by } => plain("protected", format!("locked by the tag rule \"{by}\"")),
         Skip::Tagged => plain("tagged", "it has a tag"),
         Skip::Index { digest } => of_image("index", &digest, "an index still names it:"),
         Skip::Subject { digest } => of_image("subject", &digest, "its subject is still there:"),

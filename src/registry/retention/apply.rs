@@ -14,9 +14,10 @@ use crate::base::{Actor, Error, ErrorKind, Page, PageRequest, ProjectName, Resul
 use crate::catalog::Project;
 use crate::db::Tx;
 use crate::events::{self, NewEvent, Target};
-use crate::registry::Registry;
+use crate::registry::rules::{Change, Standing, protects};
 use crate::registry::store::retention::removal::{self, Present, Sums};
 use crate::registry::store::retention::{facts, leader, plans, policies, runs};
+use crate::registry::{Registry, store};
 use crate::tasks;
 
 const OPERATE: Permission = Permission(Resource::Retention, Action::Operate);
@@ -394,6 +395,12 @@ impl Registry {
             && removal::has_manifest(tx.conn(), item.repository_id, &subject).await?
         {
             return Ok(Err(Skip::Subject { digest: subject }));
+        }
+        // The rules bind whoever works automatically, whatever the rights of this actor.
+        let locks = store::rules::list(tx.conn(), project.id).await?;
+        let lock = protects(&locks, &item.repository, tag, Standing::AUTOMATIC, Change::Remove);
+        if let Some(rule) = lock {
+            return Ok(Err(Skip::Protected { by: rule.to_string() }));
         }
         let tag = tag.parse()?;
         self.remove_tag(tx, &remover(), project, &item.repository, &tag, "").await?;

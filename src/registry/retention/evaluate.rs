@@ -46,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) used: HashMap<Digest, Use>,
     /// Tags that deployments name now, wherever they point.
     pub(crate) named: HashMap<String, Use>,
+    /// Tags that a rule about tags makes immutable or protects, with that rule.
+    pub(crate) protected: HashMap<String, String>,
 }
 
 /// What is decided about a tag or a manifest.
@@ -211,6 +213,9 @@ impl<'a> Work<'a> {
         let used = self.facts.used.get(&manifest.digest).or(self.facts.named.get(&tag.name));
         if let Some(used) = used {
             return Some(keep(Reason::InUse(used.clone())));
+        }
+        if let Some(by) = self.facts.protected.get(&tag.name) {
+            return Some(keep(Reason::Protected { by: by.clone() }));
         }
         let matching = || self.rules.iter().filter(|(_, rule)| rule.tags.matches(&tag.name));
         if self.attached[t].is_some() {

@@ -113,6 +113,8 @@ impl UsedImage {
 pub enum Reason {
     /// A deployment may need it.
     InUse(Use),
+    /// A rule about tags makes it immutable or protects it.
+    Protected { by: String },
     /// This rule, counted from 1, keeps or removes it.
     Rule { rule: u32 },
     /// No rule removes it.
@@ -139,6 +141,8 @@ pub enum Skip {
     Pulled,
     /// A deployment may need it now.
     InUse(Use),
+    /// A rule about tags makes it immutable or protects it now.
+    Protected { by: String },
     /// It has a tag.
     Tagged,
     /// An index still names it.
@@ -201,7 +205,7 @@ pub struct Plan {
     pub untouched: i64,
     /// Repositories that would be left without a tag.
     pub emptied: i64,
-    /// Bytes that nothing else needs; freed after [`Plan::freed_after`].
+    /// Bytes that nothing else needs; freed after `Registry::retention_frees_after`.
     pub freed_bytes: i64,
     /// The run that applies it.
     pub run: Option<RunId>,
@@ -210,11 +214,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How long after a removal its bytes are freed at the latest.
-    pub fn freed_after() -> chrono::Duration {
-        super::collect::GRACE
-    }
-
     /// Whether it can be applied at `now`.
     pub fn is_valid(&self, now: Timestamp) -> bool {
         self.is_current && now < self.expires_at && self.run.is_none()

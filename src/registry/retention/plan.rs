@@ -11,8 +11,9 @@ use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::id::{PlanId, RepositoryId, RunId};
 use crate::base::{Actor, Error, Page, PageRequest, ProjectName, RepositoryName, Result};
 use crate::events::{self, NewEvent, Target};
-use crate::registry::Registry;
+use crate::registry::rules::{Change, Standing, TagRule, protects};
 use crate::registry::store::retention::{facts, plans, runs};
+use crate::registry::{Registry, store};
 
 const OPERATE: Permission = Permission(Resource::Retention, Action::Operate);
 /// Rows written by one statement.
@@ -23,6 +24,12 @@ impl Registry {
         self.shared.in_use.get().map(|port| &**port).ok_or_else(|| {
             Error::unavailable("what deployments need is not known, so nothing may be removed")
         })
+    }
+
+    /// How long after a removal its bytes are freed at the latest: deleted images can be restored
+    /// for a while, and collection leaves fresh blobs alone.
+    pub fn retention_frees_after(&self) -> chrono::Duration {
+        self.undelete_window + crate::registry::collect::GRACE
     }
 
     /// Makes a plan of what the rules of a project would remove now. Nothing is removed.
@@ -71,6 +78,7 @@ impl Registry {
             is_current: true,
         };
         let used = self.in_use()?.used(project).await?;
+        let locks = store::rules::list(&mut *self.db.read().await?, policy.project_id).await?;
         plans::insert(&mut *self.db.read().await?, &plan).await?;
         let mut position = 0;
         let all = facts::repositories(&mut *self.db.read().await?, policy.project_id).await?;
@@ -80,7 +88,7 @@ impl Registry {
                 continue;
             }
             plan.repositories += 1;
-            let mut found = self.read_repository(id, &name, &used, policy).await?;
+            let mut found = self.read_repository(id, &name, &used, &locks, policy).await?;
             let decided = evaluate(&plan.rules, &found.facts, now);
             plan.emptied += i64::from(decided.empties);
             found.add_items(&decided, &mut position);
@@ -118,6 +126,7 @@ impl Registry {
         id: RepositoryId,
         name: &RepositoryName,
         used: &[UsedImage],
+        locks: &[TagRule],
         policy: &Policy,
     ) -> Result<Read> {
         let most = usize::try_from(MAX_ITEMS).unwrap_or(usize::MAX);
@@ -132,6 +141,10 @@ impl Registry {
         let by_id: HashMap<_, _> = manifests.iter().enumerate().map(|(i, m)| (m.id, i)).collect();
         for tag in tags {
             let Some(manifest) = by_id.get(&tag.manifest_id).copied() else { continue };
+            let lock = protects(locks, name, &tag.name, Standing::AUTOMATIC, Change::Remove);
+            if let Some(rule) = lock {
+                facts.protected.insert(tag.name.clone(), rule.to_string());
+            }
             facts.tags.push(TagFact { name: tag.name, manifest, pushed_at: tag.pushed_at });
         }
         let mut of_manifests = Vec::with_capacity(manifests.len());

@@ -86,7 +86,7 @@ async fn page_of(
         base: base(name),
         rules: plan.rules.iter().map(|rule| words::sentence(&t, rule)).collect(),
         costs,
-        freed_by: t.now + Plan::freed_after(),
+        freed_by: t.now + registry.retention_frees_after(),
         over,
         run_href: plan.run.map(|run| format!("{}/runs/{run}", base(name))),
         form,

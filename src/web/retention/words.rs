@@ -61,6 +61,7 @@ fn with_image(t: &Text, key: &str, digest: &Digest) -> String {
 pub(super) fn reason(t: &Text, reason: &Reason, removes: bool) -> String {
     match (reason, removes) {
         (Reason::InUse(used), _) => in_use(t, used),
+        (Reason::Protected { by }, _) => t.fmt("retention-locked").a("rule", by).to_string(),
         (Reason::Rule { rule }, true) => t.num("retention-why-removed", *rule).to_string(),
         (Reason::Rule { rule }, false) => t.num("retention-why-kept", *rule).to_string(),
         (Reason::NoRule, _) => t.get("retention-why-none"),
@@ -80,6 +81,7 @@ pub(super) fn skip(t: &Text, skip: &Skip) -> String {
         Skip::Pushed => t.get("retention-skip-pushed"),
         Skip::Pulled => t.get("retention-skip-pulled"),
         Skip::InUse(used) => in_use(t, used),
+        Skip::Protected { by } => t.fmt("retention-locked").a("rule", by).to_string(),
         Skip::Tagged => t.get("retention-skip-tagged"),
         Skip::Index { digest } => with_image(t, "retention-skip-index", digest),
         Skip::Subject { digest } => with_image(t, "retention-skip-subject", digest),
