@@ -11,6 +11,7 @@ use portolan::registry::retention::{
     Every, Item, ItemFilter, NewPolicy, Outcome, Plan, Reason, RuleText, Run, Schedule, Skip,
     Status,
 };
+use portolan::registry::rules::{RuleInput, RuleKind};
 use serde_json::json;
 
 use super::in_use::{Known, Pins};
@@ -373,6 +374,38 @@ async fn images_in_use_are_never_planned_and_nothing_is_without_that_knowledge()
     let blind = r.t.restarted().await;
     let refused = blind.preview_retention(&r.ada, &demo()).await.expect_err("not known");
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_tag_that_a_rule_locks_stays_also_when_it_is_locked_after_the_preview() {
+    let r = Rig::start().await;
+    for tag in ["v1", "w1", "x1", "keep-1"] {
+        r.push(tag).await;
+    }
+    let lock = async |tag: &str| {
+        // Everybody but retention could remove it.
+        let rule = RuleInput {
+            kind: RuleKind::Immutable,
+            repository: "**".to_owned(),
+            tag: tag.to_owned(),
+            exempt: Some(Role::Developer),
+        };
+        r.t.registry.create_tag_rule(&r.ada, &demo(), rule).await.expect("a rule");
+    };
+    lock("v*").await;
+    r.set(strict()).await;
+    r.t.clock.advance(Duration::seconds(1));
+    let plan = r.preview().await;
+    assert_eq!((plan.removed_tags, plan.kept_tags), (2, 2));
+    let stays = r.items(&plan, Some(false)).await;
+    let locked = stays.iter().find(|i| i.tag.as_deref() == Some("v1")).expect("listed");
+    assert!(matches!(locked.reason, Reason::Protected { .. }), "{:?}", locked.reason);
+    lock("w*").await;
+    let run = r.apply(&plan).await;
+    assert_eq!((run.removed_tags, run.removed_images, run.skipped), (1, 1, 2));
+    let skips = r.skips(&run).await;
+    assert!(matches!(skips[0], (ref name, Skip::Protected { .. }) if name == "w1"), "{skips:?}");
+    assert_eq!(r.tags().await, strings(&["v1", "w1", "keep-1"]));
 }
 
 #[tokio::test]
