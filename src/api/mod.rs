@@ -23,6 +23,8 @@ mod projects;
 mod quotas;
 mod replicas;
 mod repositories;
+mod retention;
+mod retention_views;
 mod route;
 mod services;
 mod sources;
@@ -78,6 +80,7 @@ fn rows() -> Vec<Route> {
         tag_rules::routes(),
         sources::routes(),
         imports::routes(),
+        retention::routes(),
         deployments::routes(),
         replicas::routes(),
         services::routes(),

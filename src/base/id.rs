@@ -82,7 +82,9 @@ ids! {
     ServiceId,
     /// A node.
     NodeId,
-    /// A run of the store's upkeep.
+    /// A plan of retention.
+    PlanId,
+    /// A run of the store's upkeep, or of retention.
     RunId,
     /// A row of the event log.
     EventId,

@@ -52,6 +52,7 @@ store_ids!(
     ReplicaId,
     ServiceId,
     NodeId,
+    PlanId,
     RunId,
     EventId,
     TagRuleId,

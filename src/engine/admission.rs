@@ -10,6 +10,7 @@ use super::store::{DeploymentRow, Images};
 use super::{Engine, policy};
 use crate::base::id::{DeploymentId, ReplicaId};
 use crate::base::{Actor, Error, ErrorKind, ImageRef, Reference, Result, Timestamp};
+use crate::db::Tx;
 
 /// Whose container it is.
 #[derive(Debug, Clone)]
@@ -94,6 +95,21 @@ impl Engine {
                 reference: Reference::Digest(digest.clone()),
             };
             self.may_pull(actor, &pinned, "image").await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what a new revision pins from being removed until its transaction ends; from then on
+    /// the revision itself does.
+    pub(super) async fn hold_images(&self, tx: &mut Tx, images: &Images) -> Result<()> {
+        for (image, digest) in images {
+            let written: ImageRef = image.parse()?;
+            if !self.registry.hold_image(tx, &written.repository, digest).await? {
+                return Err(Error::conflict(
+                    "image_removed",
+                    format!("image \"{image}\" was removed just now; name another one"),
+                ));
+            }
         }
         Ok(())
     }

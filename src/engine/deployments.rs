@@ -142,6 +142,7 @@ impl Engine {
             settings: &settings,
         };
         store::insert(tx.conn(), &new, now).await?;
+        self.hold_images(&mut tx, &revision.images).await?;
         revisions::insert(tx.conn(), id, None, &revision, now).await?;
         let path = format!("{}/{name}", environment.name);
         let message = format!(
@@ -202,6 +203,7 @@ impl Engine {
         let mut number = row.current_revision;
         let mut changes = words::settings_changes(&old, &spec);
         if let Some(new) = &revision {
+            self.hold_images(&mut tx, &new.images).await?;
             number = insert_revision(&mut tx, row, new, now).await?;
             let images = present.revision.images()?;
             changes.extend(words::changes(

@@ -104,6 +104,7 @@ impl Engine {
                 "the deployment was changed by somebody else just now; look again",
             ));
         }
+        self.hold_images(&mut tx, &new.images).await?;
         let number = insert_revision(&mut tx, row, &new, now).await?;
         let kept = match copied {
             Some(from) => replicas::adopt(tx.conn(), row.id, from, number).await?,

@@ -15,6 +15,7 @@ pub mod view;
 mod admission;
 mod deployments;
 mod history;
+mod in_use;
 mod loaded;
 mod nodes;
 mod plan;
@@ -114,6 +115,8 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// An engine that serves requests; [`Engine::run`] makes it drive replicas, too.
     pub fn new(parts: Parts) -> Self {
+        // Here and not in the caller, so that no registry beside an engine can do without it.
+        parts.registry.plug_in_use(Arc::new(in_use::Revisions(parts.db.clone())));
         Self {
             db: parts.db,
             clock: SharedClockDebug(parts.clock),

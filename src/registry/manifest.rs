@@ -36,6 +36,7 @@ pub struct Manifest {
     pub digest: Digest,
     pub media_type: String,
     pub content: Bytes,
+    id: ManifestId,
     repository: RepositoryId,
 }
 
@@ -94,12 +95,15 @@ impl Registry {
                     digest: row.digest,
                     media_type: row.media_type,
                     content: Bytes::from(row.content),
+                    id: row.id,
                     repository: row.repository_id,
                 });
                 cache.manifests.insert(key, stamp.on(Arc::clone(&manifest))).await;
                 manifest
             }
         };
+        // Also when only asked for its digest: an engine that has the image asks no more.
+        self.shared.pulls.saw(manifest.id, now);
         // An index is followed by the manifest it leads to; only that one is the pull.
         if counts && media_type::shape(&manifest.media_type) != Some(Shape::Index) {
             self.shared.pulls.add(manifest.repository, now.date_naive());
@@ -115,6 +119,16 @@ impl Registry {
             .await
             .map_err(|e| if super::access::is_hidden(&e) { unknown() } else { e })?;
         store::manifests::resolve(&mut *self.db.read().await?, image).await?.ok_or_else(unknown)
+    }
+
+    /// Keeps an image from being removed until the transaction ends; false when it is gone.
+    pub async fn hold_image(
+        &self,
+        tx: &mut Tx,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool> {
+        Ok(store::manifests::hold(tx.conn(), name, digest).await?)
     }
 
     /// Stores a manifest and points tags at it. Every blob it names must be linked here.
@@ -307,19 +321,33 @@ impl Registry {
     ) -> Result<()> {
         let project = self.authorize(actor, name, DELETE).await?;
         let mut tx = self.db.begin().await?;
+        match self.remove_image(&mut tx, actor, &project, name, digest, client).await {
+            Ok(()) => tx.commit().await,
+            Err(error) => Err(self.refused(tx, actor, &project, error).await),
+        }
+    }
+
+    /// Deletes a manifest and its tags in this transaction.
+    pub(super) async fn remove_image(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        project: &Project,
+        name: &RepositoryName,
+        digest: &Digest,
+        client: &str,
+    ) -> Result<()> {
         let (id, repository) = store::manifests::lock(tx.conn(), name, digest)
             .await?
             .ok_or_else(|| unknown_manifest(&Reference::Digest(digest.clone())))?;
         let (mover, now) = (Mover { name: &actor.name, client }, self.now());
-        let until = self.bury(&mut tx, &[id], mover, now).await?;
+        let until = self.bury(tx, &[id], mover, now).await?;
         let tags = store::tags::delete_of_manifest(tx.conn(), id).await?;
         if !tags.is_empty() {
             store::tags::record_moves(tx.conn(), repository, &tags, None, mover, now).await?;
         }
         let changes = rules::all(&tags, Change::Remove);
-        if let Err(error) = self.check_rules(&mut tx, actor, &project, name, &changes).await {
-            return Err(self.refused(tx, actor, &project, error).await);
-        }
+        self.check_rules(tx, actor, project, name, &changes).await?;
         store::manifests::delete(tx.conn(), id).await?;
         let event = NewEvent::new(
             "image.delete",
@@ -336,8 +364,7 @@ impl Registry {
             "client": client,
             "restorableUntil": until,
         }));
-        events::append(&mut tx, &*self.clock.0, actor, event).await?;
-        tx.commit().await
+        events::append(tx, &*self.clock.0, actor, event).await
     }
 }
 

@@ -32,6 +32,7 @@ mod receive;
 mod referrer;
 mod repository;
 mod restore;
+pub mod retention;
 pub mod rules;
 mod scrub;
 mod store;
@@ -238,6 +239,10 @@ struct Shared {
     refusals: quota::Refusals,
     upkeep: Activator,
     scrubbing: Activator,
+    /// What deployments need; plugged in by the engine.
+    in_use: std::sync::OnceLock<Arc<dyn retention::InUse>>,
+    /// Wakes the worker of retention.
+    retention: crate::tasks::Activator,
 }
 
 impl Registry {
@@ -257,6 +262,8 @@ impl Registry {
             refusals: quota::Refusals::default(),
             upkeep: Activator::default(),
             scrubbing: Activator::default(),
+            in_use: std::sync::OnceLock::new(),
+            retention: crate::tasks::Activator::default(),
         };
         Ok(Self {
             db,
@@ -292,14 +299,22 @@ impl Registry {
         Self { upkeep, ..self }
     }
 
-    /// Runs the registry's housekeeping until `stop`: counts, stale uploads, collection.
+    /// Runs the registry's housekeeping until `stop`: counts, stale uploads, collection, scrubs,
+    /// retention.
     pub async fn run(&self, stop: CancellationToken) {
         tokio::join!(
             self.keep_counting(stop.clone()),
             self.keep_settling(stop.clone()),
             self.keep_scrubbing(stop.clone()),
+            self.keep_retaining(stop.clone()),
             self.keep_clean(stop)
         );
+    }
+
+    /// Plugs in who knows what deployments need. Until then retention removes nothing. Only the
+    /// first call counts.
+    pub fn plug_in_use(&self, in_use: Arc<dyn retention::InUse>) {
+        let _ = self.shared.in_use.set(in_use);
     }
 
     fn now(&self) -> Timestamp {

@@ -6,6 +6,8 @@ use super::store::tags::{Mover, Only};
 use super::{Registry, Tag, TagMove, store, version};
 use crate::accounts::rbac::{Action, Permission, Resource};
 use crate::base::{Actor, Error, Page, PageRequest, RepositoryName, Result, TagName};
+use crate::catalog::Project;
+use crate::db::Tx;
 use crate::events::{self, NewEvent, Target};
 
 const LIST: Permission = Permission(Resource::Tag, Action::List);
@@ -128,8 +130,24 @@ impl Registry {
         client: &str,
     ) -> Result<()> {
         let project = self.authorize(actor, name, DELETE).await?;
-        let unknown = || Error::not_found("tag", tag).with_code("manifest_unknown");
         let mut tx = self.db.begin().await?;
+        match self.remove_tag(&mut tx, actor, &project, name, tag, client).await {
+            Ok(()) => tx.commit().await,
+            Err(error) => Err(self.refused(tx, actor, &project, error).await),
+        }
+    }
+
+    /// Removes a tag in this transaction.
+    pub(super) async fn remove_tag(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        project: &Project,
+        name: &RepositoryName,
+        tag: &TagName,
+        client: &str,
+    ) -> Result<()> {
+        let unknown = || Error::not_found("tag", tag).with_code("manifest_unknown");
         let (repository, _) =
             store::repositories::hold(tx.conn(), name).await?.ok_or_else(unknown)?;
         if !store::tags::delete(tx.conn(), repository, tag).await? {
@@ -141,9 +159,7 @@ impl Registry {
             store::tags::record_moves(tx.conn(), repository, &names, None, mover, self.now())
                 .await?;
         let change = [(tag.as_str(), Change::Remove)];
-        if let Err(error) = self.check_rules(&mut tx, actor, &project, name, &change).await {
-            return Err(self.refused(tx, actor, &project, error).await);
-        }
+        self.check_rules(tx, actor, project, name, &change).await?;
         let from = moves.into_iter().find_map(|(_, from)| from);
         let event = NewEvent::new(
             "tag.delete",
@@ -152,7 +168,6 @@ impl Registry {
         )
         .in_project(project.id)
         .detail(serde_json::json!({ "from": from, "client": client }));
-        events::append(&mut tx, &*self.clock.0, actor, event).await?;
-        tx.commit().await
+        events::append(tx, &*self.clock.0, actor, event).await
     }
 }

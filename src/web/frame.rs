@@ -20,6 +20,7 @@ pub enum Section {
     Applications,
     Repositories,
     Imports,
+    Retention,
     Members,
     Quota,
     Nodes,
@@ -38,6 +39,7 @@ impl Section {
             Self::Applications => "/a",
             Self::Repositories => "/r",
             Self::Imports => "/imports",
+            Self::Retention => "/retention",
             Self::Members => "/members",
             Self::Quota => "/quota",
             _ => "",
@@ -61,6 +63,7 @@ pub struct ProjectTag {
     pub role: &'static str,
     pub sees_applications: bool,
     pub sees_imports: bool,
+    pub sees_retention: bool,
     pub sees_members: bool,
     pub sees_quota: bool,
 }
@@ -152,6 +155,11 @@ impl Frame {
         }
     }
 
+    /// The project of the page; empty outside projects.
+    pub fn project_name(&self) -> &str {
+        self.project.as_ref().map_or("", |project| project.name.as_str())
+    }
+
     /// Adds a step to the breadcrumb.
     #[must_use]
     pub fn crumb(mut self, href: impl ToString, label: impl ToString) -> Self {
@@ -233,6 +241,7 @@ impl Shell {
             role: role_key(project.role, self.actor.platform_role),
             sees_applications: self.may(project, Permission(Resource::Application, Action::List)),
             sees_imports: self.may(project, Permission(Resource::Import, Action::List)),
+            sees_retention: self.may(project, Permission(Resource::Retention, Action::Read)),
             sees_members: self.may(project, Permission(Resource::Member, Action::List)),
             sees_quota: self.may(project, Permission(Resource::Quota, Action::Read)),
         });

@@ -24,6 +24,7 @@ mod overview;
 mod projects;
 mod quotas;
 mod repositories;
+mod retention;
 mod rollouts;
 mod search;
 mod session;
@@ -99,6 +100,7 @@ pub fn router() -> Router<Services> {
         .merge(labels::router())
         .merge(tag_rules::router())
         .merge(imports::router())
+        .merge(retention::router())
         .route("/p/{project}/r", get(repositories::list))
         .route("/p/{project}/r/{*rest}", get(image::page).post(image::submit))
 }
@@ -245,5 +247,6 @@ pub fn access() -> Vec<RouteAccess> {
     rows.extend(labels::access());
     rows.extend(tag_rules::access());
     rows.extend(imports::access());
+    rows.extend(retention::access());
     rows
 }

@@ -123,6 +123,7 @@ pub(super) async fn switch(shell: Shell, Query(query): Query<SwitchQuery>) -> Pa
         "imports" => "/imports",
         "members" => "/members",
         "quota" => "/quota",
+        "retention" => "/retention",
         _ => "",
     };
     let list = ListQuery { q: query.q, after: None };

@@ -179,3 +179,61 @@ pub(in crate::engine) async fn running(
     .map(|row| (row.path, row.images))
     .collect())
 }
+
+/// A revision that can run again, with what it pins.
+#[derive(Debug)]
+pub(in crate::engine) struct PinnedRow {
+    pub(in crate::engine) project_id: ProjectId,
+    /// `environment/name`.
+    pub(in crate::engine) path: String,
+    pub(in crate::engine) number: i64,
+    pub(in crate::engine) current: bool,
+    pub(in crate::engine) stable: bool,
+    pub(in crate::engine) images: serde_json::Value,
+}
+
+/// Every revision whose images are written with `prefix`, current ones first. Each revision that
+/// has a row can be rolled back to, and those with replicas have one.
+pub(in crate::engine) async fn pinned(
+    conn: &mut PgConnection,
+    prefix: &str,
+) -> Result<Vec<PinnedRow>, sqlx::Error> {
+    sqlx::query_as!(
+        PinnedRow,
+        r#"select e.project_id as "project_id: ProjectId", e.name || '/' || d.name as "path!",
+                  v.number, v.number = d.current_revision as "current!",
+                  v.number is not distinct from d.stable_revision as "stable!", v.images
+           from revisions v
+           join deployments d on d.id = v.deployment_id
+           join environments e on e.id = d.environment_id
+           where exists (select 1 from jsonb_object_keys(v.images) as k (name)
+                         where starts_with(k.name, $1))
+           order by 4 desc, 5 desc, v.number desc"#,
+        prefix,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The same, of revisions that pin `digest`.
+pub(in crate::engine) async fn pinning(
+    conn: &mut PgConnection,
+    digest: &crate::base::Digest,
+) -> Result<Vec<PinnedRow>, sqlx::Error> {
+    // A digest holds no character that a path would have to escape.
+    let path = format!("$.* ? (@ == \"{digest}\")");
+    sqlx::query_as!(
+        PinnedRow,
+        r#"select e.project_id as "project_id: ProjectId", e.name || '/' || d.name as "path!",
+                  v.number, v.number = d.current_revision as "current!",
+                  v.number is not distinct from d.stable_revision as "stable!", v.images
+           from revisions v
+           join deployments d on d.id = v.deployment_id
+           join environments e on e.id = d.environment_id
+           where v.images @? $1::text::jsonpath
+           order by 4 desc, 5 desc, v.number desc limit 10"#,
+        path,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -10,6 +10,7 @@ use crate::registry::{Descriptor, ResolvedImage};
 /// A manifest as it is served.
 #[derive(Debug)]
 pub(in crate::registry) struct ServedRow {
+    pub id: ManifestId,
     pub repository_id: RepositoryId,
     pub digest: Digest,
     pub media_type: String,
@@ -22,35 +23,31 @@ pub(in crate::registry) async fn find_served(
     reference: &Reference,
 ) -> Result<Option<ServedRow>, sqlx::Error> {
     match reference {
-        Reference::Tag(tag) => {
-            sqlx::query_as!(
-                ServedRow,
-                r#"select m.repository_id as "repository_id: RepositoryId",
+        Reference::Tag(tag) => sqlx::query_as!(
+            ServedRow,
+            r#"select m.id as "id: ManifestId", m.repository_id as "repository_id: RepositoryId",
                           m.digest as "digest: Digest", m.media_type, m.content
                    from repositories r
                    join tags t on t.repository_id = r.id
                    join manifests m on m.id = t.manifest_id
                    where r.name = $1 and t.name = $2"#,
-                repository.as_str(),
-                tag.as_str(),
-            )
-            .fetch_optional(conn)
-            .await
-        }
-        Reference::Digest(digest) => {
-            sqlx::query_as!(
-                ServedRow,
-                r#"select m.repository_id as "repository_id: RepositoryId",
+            repository.as_str(),
+            tag.as_str(),
+        )
+        .fetch_optional(conn)
+        .await,
+        Reference::Digest(digest) => sqlx::query_as!(
+            ServedRow,
+            r#"select m.id as "id: ManifestId", m.repository_id as "repository_id: RepositoryId",
                           m.digest as "digest: Digest", m.media_type, m.content
                    from repositories r
                    join manifests m on m.repository_id = r.id
                    where r.name = $1 and m.digest = $2"#,
-                repository.as_str(),
-                digest.to_string(),
-            )
-            .fetch_optional(conn)
-            .await
-        }
+            repository.as_str(),
+            digest.to_string(),
+        )
+        .fetch_optional(conn)
+        .await,
     }
 }
 
@@ -125,11 +122,11 @@ pub(in crate::registry) async fn insert(
                insert into manifests
                    (id, repository_id, digest, media_type, content, size, artifact_type,
                     subject_digest, config_digest, config_media_type, annotations, total_size,
-                    config, pushed_by, created_at)
+                    config, pushed_by, created_at, pushed_at)
                values ($1, $2, $3, $4, $5, length($5::bytea), $6, $7, $8, $9, $10, $11, $12, $13,
-                       $14)
+                       $14, $14)
                on conflict on constraint manifests_repository_id_digest_key
-               do update set digest = excluded.digest
+               do update set pushed_at = excluded.pushed_at
                returning id, repository_id, media_type, size, (xmax = 0) as created
            ), charged as (
                insert into project_usage_changes (project_id, bytes, manifests)
@@ -256,6 +253,24 @@ pub(in crate::registry) async fn lock(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|r| (r.id, r.repository_id)))
+}
+
+/// Holds a manifest against removal; false when there is none.
+pub(in crate::registry) async fn hold(
+    conn: &mut PgConnection,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query_scalar!(
+        r#"select 1 as "one!" from repositories r join manifests m on m.repository_id = r.id
+           where r.name = $1 and m.digest = $2
+           for key share of m"#,
+        repository.as_str(),
+        digest.to_string(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.is_some())
 }
 
 /// A manifest as the image page needs it.

@@ -18,10 +18,13 @@ pub(in crate::registry) async fn set(
 ) -> Result<(), sqlx::Error> {
     let keys: Vec<Vec<u8>> = names.iter().map(|name| version::key(name)).collect();
     sqlx::query!(
-        "insert into tags (repository_id, name, manifest_id, created_at, updated_at, version_key)
-         select $1, n.name, $3, $4, $4, n.key from unnest($2::text[], $5::bytea[]) as n (name, key)
+        "insert into tags
+             (repository_id, name, manifest_id, created_at, updated_at, pushed_at, version_key)
+         select $1, n.name, $3, $4, $4, $4, n.key
+         from unnest($2::text[], $5::bytea[]) as n (name, key)
          on conflict on constraint tags_pkey do update
          set manifest_id = excluded.manifest_id,
+             pushed_at = excluded.pushed_at,
              updated_at = case when tags.manifest_id = excluded.manifest_id
                                then tags.updated_at else excluded.updated_at end",
         repository.uuid(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Rendered;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
 use crate::base::{DeploymentName, EnvironmentName, Error, ProjectName, RepositoryName, Result};
 use crate::events::Event;
 use crate::web::shell::Shell;
@@ -24,6 +24,8 @@ pub enum Topic {
     Imports(ProjectName),
     /// One import and its blobs.
     Import(ProjectName, JobId),
+    /// A run of retention.
+    Retention(ProjectName, RunId),
     /// A deployment: its rollout, replicas, events and revisions.
     Deployment(EnvironmentName, DeploymentName),
     /// All rollouts.
@@ -42,6 +44,7 @@ impl fmt::Display for Topic {
             Self::Repository(name) => write!(f, "repository:{name}"),
             Self::Imports(name) => write!(f, "imports:{name}"),
             Self::Import(name, id) => write!(f, "import:{name}/{id}"),
+            Self::Retention(name, run) => write!(f, "retention:{name}/{run}"),
             Self::Deployment(environment, name) => write!(f, "deployment:{environment}/{name}"),
             Self::Rollouts => f.write_str("rollouts"),
             Self::Nodes => f.write_str("nodes"),
@@ -65,6 +68,11 @@ impl FromStr for Topic {
                 let (project, id) = name.split_once('/').unwrap_or((name, ""));
                 let unknown = |_| Error::not_found("import", "");
                 Ok(Self::Import(project.parse()?, id.parse().map_err(unknown)?))
+            }
+            "retention" => {
+                let (project, run) = name.split_once('/').unwrap_or((name, ""));
+                let unknown = |_| Error::invalid("topics", "names a run that does not exist");
+                Ok(Self::Retention(project.parse()?, run.parse().map_err(unknown)?))
             }
             "deployment" => {
                 let (environment, name) = name.split_once('/').unwrap_or((name, ""));
@@ -98,6 +106,7 @@ impl Topic {
                 starts(&["tag.", "manifest.", "repository.", "upload.", "image.", "blob."])
             }
             Self::Imports(_) | Self::Import(..) => starts(&["import."]),
+            Self::Retention(..) => starts(&["tag.delete", "image.delete", "retention."]),
             Self::Deployment(..) | Self::Rollouts | Self::Nodes => {
                 event.deployment_id.is_some()
                     || starts(&["deployment.", "replica.", "rollout.", "service.", "node."])
@@ -115,6 +124,7 @@ impl Topic {
             Self::Repository(name) => crate::web::image::fragments(shell, name).await,
             Self::Imports(name) => crate::web::imports::fragments(shell, name).await,
             Self::Import(name, id) => crate::web::imports::fragments_of_one(shell, name, *id).await,
+            Self::Retention(name, run) => crate::web::retention::fragments(shell, name, *run).await,
             Self::Deployment(environment, name) => {
                 crate::web::applications::rollout::fragments(shell, environment, name).await
             }

@@ -22,7 +22,9 @@ fn filled(template: &str) -> String {
     let names = template.split('/').map(|part| match part {
         "{*path}" => "demo/hello",
         "{project}" | "{environment}" => "demo",
-        "{token}" | "{session}" | "{import}" => "00000000-0000-7000-8000-000000000000",
+        "{token}" | "{session}" | "{import}" | "{preview}" | "{run}" => {
+            "00000000-0000-7000-8000-000000000000"
+        }
         part if part.starts_with('{') => "hello",
         part => part,
     });
@@ -133,6 +135,11 @@ async fn hidden_and_absent_look_the_same_to_a_stranger() {
                 json!({"kind": "immutable", "tag": "v*"})
             }
             ("PUT", p) if p.ends_with("/quota") => json!({"maxBytes": 1}),
+            ("PUT", p) if p.ends_with("/retention") => json!({"rules": []}),
+            ("POST", p) if p.ends_with("/previews") => json!({}),
+            ("POST", p) if p.ends_with("/runs") => {
+                json!({"preview": "00000000-0000-7000-8000-000000000000"})
+            }
             ("PUT", _) => json!({"role": "guest"}),
             ("POST", p) if p.ends_with("rollback") => json!({"to": 1}),
             ("POST", p) if p.ends_with("restart") => json!({}),

@@ -3,6 +3,7 @@
 mod access;
 mod journey;
 mod repeat;
+mod retention;
 mod rig;
 mod strict;
 mod versions;

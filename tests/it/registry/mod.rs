@@ -3,7 +3,9 @@
 mod collection;
 mod deleted;
 mod images;
+mod in_use;
 mod quota;
+mod retention;
 mod soak;
 mod soundness;
 mod uploads;

@@ -4,5 +4,6 @@ mod access;
 mod assets;
 mod images;
 mod pages;
+mod retention;
 mod versions;
 mod words;

@@ -41,7 +41,7 @@ pub(super) async fn furnish(portal: &Portal) {
     catalog.create_application(&admin, &project.name, new).await.expect("an application");
 }
 
-const PAGES: [&str; 29] = [
+const PAGES: [&str; 30] = [
     "/",
     "/catalog",
     "/catalog/demo/hello",
@@ -58,6 +58,7 @@ const PAGES: [&str; 29] = [
     "/p/demo/quota",
     "/p/demo/imports",
     "/p/demo/imports/-/sources",
+    "/p/demo/retention",
     "/switch?to=r",
     "/search?q=hello",
     "/setup",
