@@ -2,7 +2,7 @@
 
 tag-history = Tag history
 tag-history-of = History of tag { $tag }
-moves-none = No tag has moved here yet.
+tag-moves-none = No tag has moved here yet.
 moves-hint = Every push, move and removal of a tag is kept here, with who did it and by which client.
 move-when = When
 move-from = From
@@ -138,7 +138,7 @@ rule-says-protected = Tags { $tags } in { $place } are protected: they are pushe
 rule-remove-name = Remove the rule { $name }
 flash-rule-created = The rule “{ $name }” holds from now on.
 flash-rule-removed = The rule “{ $name }” is removed.
-needs-maintainer = Needs the role maintainer.
+label-needs-maintainer = Needs the role maintainer.
 error-tag_locked = A rule locks this tag; the page of the tag names it.
 error-image_gone = This image no longer exists and cannot be restored. Push it again.
 error-image_unrestorable = One of the image’s blobs was deleted. Push the image again.

@@ -2,7 +2,7 @@
 
 tag-history = 标签历史
 tag-history-of = 标签 { $tag } 的历史
-moves-none = 这里还没有标签变动。
+tag-moves-none = 这里还没有标签变动。
 moves-hint = 标签的每次推送、移动和移除都会记录在此，包括操作者和所用客户端。
 move-when = 时间
 move-from = 原摘要
@@ -124,7 +124,7 @@ rule-says-protected = { $place } 中的标签 { $tags } 受保护：仅{ $role }
 rule-remove-name = 移除规则 { $name }
 flash-rule-created = 规则“{ $name }”即刻生效。
 flash-rule-removed = 规则“{ $name }”已移除。
-needs-maintainer = 需要维护者角色。
+label-needs-maintainer = 需要维护者角色。
 error-tag_locked = 该标签已被规则锁定；标签页面会注明是哪条规则。
 error-image_gone = 该镜像已不存在，无法恢复。请重新推送。
 error-image_unrestorable = 该镜像的一个数据块已被删除，请重新推送镜像。

@@ -208,7 +208,7 @@ fn settings(image: &Image) -> Fields {
             set(6, "env", name, value.to_owned());
         }
         for port in &config.exposed_ports {
-            set(7, "port", port, String::new());
+            set(7, "port", port, port.clone());
         }
         for (name, value) in &config.labels {
             set(8, "label", name, value.clone());

@@ -115,7 +115,12 @@ fn label(t: &Text, field: &FieldDiff) -> String {
         _ => "compare-annotation",
     };
     let name = t.get(key);
-    if field.key.is_empty() { name } else { format!("{name} {}", field.key) }
+    // A port is its own value.
+    if field.key.is_empty() || field.field == "port" {
+        name
+    } else {
+        format!("{name} {}", field.key)
+    }
 }
 
 fn delta(t: &Text, found: &Comparison) -> String {

@@ -117,6 +117,7 @@ impl HtmlSafe for Detail {}
 pub(super) struct Around<'a> {
     pub known: &'a Known,
     pub tags: &'a [Tag],
+    pub running: &'a Running,
 }
 
 impl Detail {
@@ -125,13 +126,12 @@ impl Detail {
         project: &Project,
         name: &RepositoryName,
         reference: &Reference,
-        running: &Running,
+        image: Image,
         query: &ImageQuery,
         around: Around<'_>,
     ) -> Result<Self> {
         let registry = &shell.services.registry;
-        let image = registry.image(&shell.actor, name, reference).await?;
-        let other = running.iter().find(|(_, digest)| *digest != image.digest);
+        let other = around.running.iter().find(|(_, digest)| *digest != image.digest);
         let against = match other {
             Some((place, digest)) => {
                 let reference = Reference::Digest(digest.clone());
@@ -143,17 +143,7 @@ impl Detail {
             }
             None => None,
         };
-        Ok(Self::of(
-            shell,
-            project,
-            name,
-            reference,
-            image,
-            running,
-            against.as_ref(),
-            query,
-            around,
-        ))
+        Ok(Self::of(shell, project, name, reference, image, against.as_ref(), query, around))
     }
 
     #[expect(clippy::too_many_arguments, reason = "one view model, made at one place")]
@@ -163,7 +153,6 @@ impl Detail {
         name: &RepositoryName,
         reference: &Reference,
         image: Image,
-        running: &Running,
         against: Option<&(String, Image)>,
         query: &ImageQuery,
         around: Around<'_>,
@@ -178,7 +167,8 @@ impl Detail {
         };
         let layers = layers(&image, against.map(|(_, image)| image));
         let may = |resource, action| shell.may(project, Permission(resource, action));
-        let runs: Vec<(String, String)> = running
+        let runs: Vec<(String, String)> = around
+            .running
             .iter()
             .filter(|(_, digest)| *digest == image.digest)
             .filter_map(|(place, _)| place.split_once('/'))
@@ -211,7 +201,7 @@ impl Detail {
         let ways = ways(&t, host, name, reference, &image);
         let (command, pulls) = pull(ways, &href, &query.pull);
         let runnable = image.kind.is_runnable();
-        let Around { known, tags } = around;
+        let Around { known, tags, .. } = around;
         let extras = Extras::of(shell, project, name, reference, &image, known, tags);
         Self {
             extras,

@@ -275,21 +275,23 @@ async fn show(
     let request =
         PageRequest { after: query.after.clone().map(Cursor::from_text), limit: Some(TAGS) };
     let tags = services.registry.versions(&shell.actor, name, &query.filter(), &request).await?;
-    let known = Known::load(shell, &project).await?;
-    let running = running(shell, &project, name).await?;
     let base = href(name.project().as_str(), name.path());
     let chosen = reference
         .clone()
         .or_else(|| tags.items.first().map(|tag| Reference::Tag(tag.name.clone())));
-    let detail = match &chosen {
-        Some(chosen) => {
-            let around = Around { known: &known, tags: &tags.items };
-            let loaded =
-                Detail::load(shell, &project, name, chosen, &running, &query, around).await;
-            match loaded {
-                Ok(detail) => Some(detail),
-                Err(error) => return deleted::explain(shell, &project, name, chosen, error).await,
-            }
+    let image = match &chosen {
+        Some(chosen) => match services.registry.image(&shell.actor, name, chosen).await {
+            Ok(image) => Some(image),
+            Err(error) => return deleted::explain(shell, &project, name, chosen, error).await,
+        },
+        None => None,
+    };
+    let known = Known::load(shell, &project).await?;
+    let running = running(shell, &project, name).await?;
+    let detail = match chosen.as_ref().zip(image) {
+        Some((chosen, image)) => {
+            let around = Around { known: &known, tags: &tags.items, running: &running };
+            Some(Detail::load(shell, &project, name, chosen, image, &query, around).await?)
         }
         None => None,
     };

@@ -14,13 +14,19 @@ use crate::support::statements::Statements;
 const SPDX: &str = "application/spdx+json";
 const NOTARY: &str = "application/vnd.cncf.notary.signature";
 
-async fn admin(portal: &Portal) -> Actor {
+pub(super) async fn admin(portal: &Portal) -> Actor {
     let me = portal.services.accounts.list_users(&Actor::system(), None, &Default::default()).await;
     let me = me.expect("users are listed").items.remove(0);
     Actor::user(me.id, "admin", me.platform_role, portolan::base::Channel::Registry)
 }
 
-async fn push(registry: &Registry, actor: &Actor, repository: &str, tag: &str, image: &TestImage) {
+pub(super) async fn push(
+    registry: &Registry,
+    actor: &Actor,
+    repository: &str,
+    tag: &str,
+    image: &TestImage,
+) {
     let repository = name(repository);
     for blob in image.blobs() {
         let upload = registry.start_upload(actor, &repository).await.expect("an upload");
