@@ -270,7 +270,6 @@ impl Registry {
             clock: SharedClockDebug(clock),
             catalog,
             undelete_window: UNDELETE_WINDOW,
-            accepts_sparse_images: false,
             upkeep: Upkeep::default(),
             shared: Arc::new(shared),
             accepts_sparse_images: false,

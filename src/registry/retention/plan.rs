@@ -29,7 +29,7 @@ impl Registry {
     /// How long after a removal its bytes are freed at the latest: deleted images can be restored
     /// for a while, and collection leaves fresh blobs alone.
     pub fn retention_frees_after(&self) -> chrono::Duration {
-        self.undelete_window + crate::registry::collect::GRACE
+        self.undelete_window + self.upkeep.grace
     }
 
     /// Makes a plan of what the rules of a project would remove now. Nothing is removed.

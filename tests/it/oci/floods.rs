@@ -62,11 +62,10 @@ async fn lists_of_a_hundred_thousand_come_in_pages_at_once() {
     .await;
     run(
         &face,
-        format!(
-            "insert into repositories (id, project_id, name, created_at, updated_at)
+        "insert into repositories (id, project_id, name, created_at, updated_at)
              select gen_random_uuid(), project_id, 'ta/r' || n, now(), now()
              from repositories, generate_series(1, 10000) as n where name = 'ta/app'"
-        ),
+            .to_owned(),
     )
     .await;
     run(&face, "analyze".to_owned()).await;
