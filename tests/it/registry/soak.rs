@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use portolan::accounts::rbac::{Role, Visibility};
 use portolan::base::actor::PlatformRole;
-use portolan::base::{Actor, Digest, Reference};
+use portolan::base::{Actor, Clock as _, Digest, Reference};
 use portolan::registry::quota::Limits;
 use tokio::sync::Mutex;
 
@@ -138,6 +138,9 @@ impl Soak {
     /// very moment is taken.
     async fn collector(&self) {
         while !self.over.load(Ordering::Relaxed) {
+            // Something that nobody will ever need, so that there is always something to take.
+            let loose = Bytes::from(self.t.clock.now().to_rfc3339());
+            self.t.push_blob(&self.ada, "demo/loose", &loose).await;
             self.t.clock.advance(chrono::Duration::minutes(20));
             let done = self.t.registry.collect().await.expect("collected");
             self.freed.fetch_add(usize::try_from(done.blobs).expect("small"), Ordering::Relaxed);
@@ -157,8 +160,8 @@ async fn nothing_acknowledged_is_lost_while_everything_happens_at_once() {
         ..portolan::config::Upkeep::default()
     };
     let mut t = TestRegistry::start().await;
-    // A few deleted images are kept for an hour, so that tombstones come and go, too.
-    let undelete = chrono::Duration::hours(1);
+    // Deleted images are kept for less than a step of the clock, so that tombstones come and go.
+    let undelete = chrono::Duration::minutes(5);
     t.registry = t.registry.clone().with_upkeep(upkeep).with_undelete_window(undelete);
     let ada = t.with_demo().await;
     t.project("other", Visibility::Private).await;
