@@ -1,7 +1,6 @@
 # Messages of the pages, English: retention.
 
 nav-retention = Retention
-needs-maintainer = Needs the role maintainer
 retention-lead = Rules say which tags and images stay. What a rule keeps stays, whatever the others say; what deployments run or can go back to always stays.
 retention-rules = Rules
 retention-none = Nothing is removed yet

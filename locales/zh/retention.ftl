@@ -1,7 +1,6 @@
 # Messages of the pages, Simplified Chinese: retention.
 
 nav-retention = 保留策略
-needs-maintainer = 需要维护者角色
 retention-lead = 规则决定哪些标签和镜像保留。只要有一条规则保留，就一定保留；部署正在运行或可以回滚到的镜像始终保留。
 retention-rules = 规则
 retention-none = 目前不会删除任何内容
