@@ -29,7 +29,7 @@ pub(super) fn base(text: &str) -> Result<Url> {
     if text.len() > MAX {
         return Err(wrong("is too long"));
     }
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url = Url::parse(&text)
         .map_err(|_| wrong("must be the address of a registry, such as https://ghcr.io"))?;
