@@ -2,7 +2,7 @@
 //!
 //! The use of a project is its row in `project_usage` plus its rows in `project_usage_changes`.
 //! A change is written by the statement that makes or removes a link or a manifest, so the two
-//! cannot part; [`settle`] moves changes into the row.
+//! cannot part; [`settle_within`] moves changes into the row.
 
 use sqlx::PgConnection;
 
