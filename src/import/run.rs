@@ -58,6 +58,18 @@ impl Imports {
         }
     }
 
+    /// What made a step fail: the registry only hides what the rights no longer reach.
+    async fn explained(&self, job: &Job, fault: Error) -> Error {
+        use ErrorKind::{Denied, NotFound, Unauthenticated};
+        if !matches!(fault.kind(), Denied | NotFound | Unauthenticated) {
+            return fault;
+        }
+        match self.actor_of(job).await {
+            Err(lost) if lost.code() == "rights_lost" => lost,
+            _ => fault,
+        }
+    }
+
     async fn request_of(&self, job: &Job) -> Result<Request> {
         store::imports::find_request(&mut *self.db.read().await?, job.id)
             .await?
@@ -138,6 +150,10 @@ impl Handler for Imports {
         let outcome = tokio::select! {
             outcome = self.carry_out(job, &moved) => outcome,
             fault = self.watch(job) => Err(fault),
+        };
+        let outcome = match outcome {
+            Err(fault) => Err(self.explained(job, fault).await),
+            done => done,
         };
         match outcome {
             Ok(counted) => Ending::Done(counted),

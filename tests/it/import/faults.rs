@@ -214,7 +214,16 @@ async fn other_bytes_than_the_digest_says_are_refused() {
     ];
     for (case, lie) in lies {
         fake.on(&blob_path(&blob), move |_, _| lie.clone().into_response());
-        let failed = here.carry(image(fake.at("app:1"), case)).await;
+        let mut failed = here.carry(image(fake.at("app:1"), case)).await;
+        // A line that breaks first is tried again; in the end the lie is found out.
+        for _ in 0..3 {
+            if case == "shorter" || failed.status != Status::Queued {
+                break;
+            }
+            here.wait();
+            here.imports.run_one().await.expect("a run");
+            failed = here.look(&failed).await;
+        }
         if case == "shorter" {
             assert_eq!(failed.status, Status::Queued, "it may be the line");
             let asked = here.imports.cancel_import(&here.max, &ta(), failed.id).await;
