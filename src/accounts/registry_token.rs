@@ -2,8 +2,8 @@
 //!
 //! Verification is strict: our key, our algorithm, our issuer and audience, our kind of token, and
 //! no header member that we do not write ourselves (`jwk`, `jku`, `x5c`, `crit`, … are refused
-//! unread). The user behind a token is read again, at most [`FRESH`] old, so that disabled users
-//! and changed passwords end tokens long before they expire.
+//! unread). The user behind a token is read again, at most [`FRESH`] old, so that disabled users,
+//! changed passwords and revoked personal tokens end tokens long before they expire.
 
 use std::time::Duration;
 

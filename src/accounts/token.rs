@@ -90,7 +90,8 @@ impl Accounts {
         Ok(store::list_tokens(&mut *self.db.read().await?, owner(actor)?).await?)
     }
 
-    /// Revokes a token of the caller; it fails from the next request on.
+    /// Revokes a token of the caller; it fails from the next request on. Registry
+    /// tokens that were got with it end within seconds.
     pub async fn revoke_token(&self, actor: &Actor, id: TokenId) -> Result<()> {
         let user = owner(actor)?;
         let now = self.now();
@@ -101,6 +102,8 @@ impl Accounts {
         let target = Target::new("token", id, &name);
         let event = NewEvent::new("token.revoke", target, format!("revoked the token \"{name}\""));
         events::append(&mut tx, &*self.clock.0, actor, event).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.keys.forget(user).await;
+        Ok(())
     }
 }

@@ -118,6 +118,8 @@ pub(in crate::accounts) async fn touch_token(
 }
 
 /// Revokes a token of `user` and returns its name.
+/// Revokes a token and ends the registry tokens of its owner: one of them may have been got with
+/// it, and whoever still may gets another at once.
 pub(in crate::accounts) async fn revoke_token(
     conn: &mut PgConnection,
     user: UserId,
@@ -125,9 +127,15 @@ pub(in crate::accounts) async fn revoke_token(
     now: Timestamp,
 ) -> Result<Option<String>> {
     sqlx::query_scalar!(
-        "update personal_tokens set revoked_at = $3
-         where id = $1 and user_id = $2 and revoked_at is null
-         returning name",
+        r#"with revoked as (
+               update personal_tokens set revoked_at = $3
+               where id = $1 and user_id = $2 and revoked_at is null
+               returning user_id, name
+           ), ended as (
+               update users set auth_version = auth_version + 1
+               where id in (select user_id from revoked)
+           )
+           select name as "name!" from revoked"#,
         id.uuid(),
         user.uuid(),
         now,

@@ -11,7 +11,7 @@ use portolan::base::{Actor, Channel, Digest, Secret};
 use tower::ServiceExt as _;
 
 use crate::support::images::{OCI_MANIFEST, tiny};
-use crate::support::oci::{PASSWORD, TestFace, basic};
+use crate::support::oci::{Client, PASSWORD, TestFace, basic};
 use crate::support::portal::Portal;
 
 #[tokio::test]
@@ -27,6 +27,27 @@ async fn a_demoted_member_pushes_no_more_with_the_token_it_has() {
     ada.get("/v2/ta/app/manifests/1").await.expect(200);
     ada.post("/v2/ta/app/blobs/uploads/", "").await.expect(401);
     ada.push_manifest("ta/app", "2", OCI_MANIFEST, &image.manifest).await.expect(401);
+}
+
+#[tokio::test]
+async fn what_was_got_with_a_revoked_personal_token_ends_with_it() {
+    let face = TestFace::start().await;
+    face.client_of("mia", "ta/app").await.push("ta/app", "1", &tiny("one")).await;
+    let user = face.accounts.user(&Actor::system(), &"mia".parse().expect("a name")).await;
+    let user = user.expect("a user");
+    let actor = Actor::user(user.id, "mia", user.platform_role, Channel::Api);
+    let (token, secret) =
+        face.accounts.create_token(&actor, "ci", None).await.expect("a personal token");
+    let ask = "/token?service=registry.test&scope=repository:ta/app:pull";
+    let request = Request::get(ask).header("authorization", basic("mia", secret.expose()));
+    let granted = face.send(request.body(Body::empty()).expect("a request")).await.expect(200);
+    let bearer = granted.json()["token"].as_str().expect("a token").to_owned();
+    let client = Client { face: &face, authorization: Some(format!("Bearer {bearer}")) };
+    client.get("/v2/ta/app/manifests/1").await.expect(200);
+    face.accounts.revoke_token(&actor, token.id).await.expect("revoked");
+    client.get("/v2/ta/app/manifests/1").await.expect(401);
+    // Who may still log in goes on with another.
+    face.client_of("mia", "ta/app").await.get("/v2/ta/app/manifests/1").await.expect(200);
 }
 
 #[tokio::test]
