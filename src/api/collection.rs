@@ -2,21 +2,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::answer::{Result, page};
+use super::answer::{Result, accepted, page};
 use super::route::{Route, get, platform, post};
 use crate::accounts::rbac::{Action, Resource};
 use crate::base::Page;
 use crate::base::id::RunId;
 use crate::http::caller::ApiCaller;
 use crate::http::json::OptionalInput;
-use crate::http::query::{self, NoQuery, PathNames, Query};
+use crate::http::query::{self, NoQuery, PageQuery, PathNames, Query};
 use crate::registry::upkeep::{Counts, Kind, Run};
 use crate::registry::{Corrupt, Heap, Reclaimable, Registry, StoreState};
 
@@ -269,16 +268,6 @@ struct BlobsQuery {
     limit: Option<u32>,
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// Rows wanted, 1 to 1000; 50 when absent.
-    limit: Option<u32>,
-}
-
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -314,7 +303,7 @@ async fn corrupt(
     caller: ApiCaller,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<CorruptView>>> {
-    let wanted = query::page(query.after.as_deref(), query.limit);
+    let wanted = query.page();
     Ok(page(registry.corrupt_blobs(&caller.actor, &wanted).await?, CorruptView::from))
 }
 
@@ -335,11 +324,7 @@ async fn request(
 ) -> Result<Response> {
     let run = registry.request_run(&caller.actor, input.kind.parse()?).await?;
     let location = format!("/api/v1/collection/runs/{}", run.id);
-    let mut response = (StatusCode::ACCEPTED, Json(RunView::from(run))).into_response();
-    if let Ok(location) = location.try_into() {
-        response.headers_mut().insert(axum::http::header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(accepted(&location, RunView::from(run)))
 }
 
 async fn run(

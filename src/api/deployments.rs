@@ -19,7 +19,7 @@ use crate::http::Access;
 use crate::http::caller::ApiCaller;
 use crate::http::etag;
 use crate::http::json::{Input, OptionalInput, SPEC_LIMIT};
-use crate::http::query::{self, NoQuery, PathNames, Query};
+use crate::http::query::{self, NoQuery, PageQuery, PathNames, Query};
 
 const LIST: &str = "/api/v1/environments/{environment}/deployments";
 const ONE: &str = "/api/v1/environments/{environment}/deployments/{deployment}";
@@ -84,16 +84,6 @@ struct AllQuery {
     limit: Option<u32>,
 }
 
-/// Where to go on.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// Rows wanted, 1 to 1000; 50 when absent.
-    limit: Option<u32>,
-}
-
 /// Any part of a deployment's spec, and `image`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -146,7 +136,7 @@ async fn list(
     names: PathNames,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<DeploymentView>>> {
-    let page = query::page(query.after.as_deref(), query.limit);
+    let page = query.page();
     Ok(Json(engine.list_deployments(&caller.actor, &names.find("environment")?, &page).await?))
 }
 

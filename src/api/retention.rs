@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::answer::{Result, created, page};
+use super::answer::{Result, accepted, created, page};
 use super::retention_views::{ItemView, PlanView, PolicyView, RunView};
 use super::route::{self, Route, get, in_project, put};
 use crate::accounts::rbac::{Action, Resource};
@@ -16,7 +16,7 @@ use crate::base::{Error, Page, SharedClock};
 use crate::http::caller::ApiCaller;
 use crate::http::etag;
 use crate::http::json::{Input, OptionalInput};
-use crate::http::query::{self, NoQuery, PathNames, Query};
+use crate::http::query::{self, NoQuery, PageQuery, PathNames, Query};
 use crate::registry::Registry;
 use crate::registry::retention::{Every, ItemFilter, NewPolicy, RuleText, Schedule};
 
@@ -178,25 +178,6 @@ struct ReportQuery {
     limit: Option<u32>,
 }
 
-/// A page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// Rows wanted, 1 to 1000; 50 when absent.
-    limit: Option<u32>,
-}
-
-fn text(q: Option<String>) -> Result<Option<String>, Error> {
-    match q.map(|q| q.trim().to_owned()).filter(|q| !q.is_empty()) {
-        Some(q) if q.chars().count() > 200 => {
-            Err(Error::invalid("q", "must be at most 200 characters"))
-        }
-        q => Ok(q),
-    }
-}
-
 fn tagged(generation: i64, view: PolicyView) -> Response {
     let mut response = Json(view).into_response();
     response.headers_mut().insert(header::ETAG, etag::of(generation));
@@ -266,7 +247,11 @@ async fn items(
         Some("keep") => Some(false),
         Some(_) => return Err(Error::invalid("verdict", "must be keep or remove").into()),
     };
-    let filter = ItemFilter { removes, outcome: None, text: text(query.q)? };
+    let filter = ItemFilter {
+        removes,
+        outcome: None,
+        text: query::text(query.q.as_deref())?.map(str::to_owned),
+    };
     let wanted = query::page(query.after.as_deref(), query.limit);
     let found = registry.retention_items(&caller.actor, &project, id, &filter, &wanted).await?;
     Ok(page(found, ItemView::from))
@@ -278,7 +263,7 @@ async fn list_runs(
     names: PathNames,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<RunView>>> {
-    let wanted = query::page(query.after.as_deref(), query.limit);
+    let wanted = query.page();
     let project = names.find("project")?;
     let found = registry.retention_runs(&caller.actor, &project, &wanted).await?;
     Ok(page(found, RunView::from))
@@ -294,11 +279,7 @@ async fn apply(
     let (plan, confirm) = (input.preview.into(), input.confirm);
     let run = registry.apply_retention(&caller.actor, &project, plan, confirm).await?;
     let location = format!("/api/v1/projects/{project}/retention/runs/{}", run.id);
-    let mut response = (StatusCode::ACCEPTED, Json(RunView::from(run))).into_response();
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(accepted(&location, RunView::from(run)))
 }
 
 async fn show_run(
@@ -324,7 +305,11 @@ async fn report(
         Some("skipped") => Some("skipped"),
         Some(_) => return Err(Error::invalid("outcome", "must be removed or skipped").into()),
     };
-    let filter = ItemFilter { removes: None, outcome, text: text(query.q)? };
+    let filter = ItemFilter {
+        removes: None,
+        outcome,
+        text: query::text(query.q.as_deref())?.map(str::to_owned),
+    };
     let wanted = query::page(query.after.as_deref(), query.limit);
     let found = registry.retention_report(&caller.actor, &project, id, &filter, &wanted).await?;
     Ok(page(found, ItemView::from))

@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::answer::{Result, page, whole};
 use super::images::{ChipView, DescriptorView, TagMoveView};
@@ -16,7 +16,7 @@ use super::route::{Route, in_project};
 use crate::accounts::rbac::{Action, Resource};
 use crate::base::{Digest, Reference};
 use crate::http::json::Input;
-use crate::http::query::{self, NoQuery, not_found};
+use crate::http::query::{NoQuery, PageQuery, not_found};
 use crate::registry::compare::{self, Comparison};
 use crate::registry::{DeletedImage, DeletedTag, Image, Restored};
 
@@ -118,16 +118,6 @@ pub(super) fn routes() -> Vec<Route> {
             needs(Resource::ArtifactLabel, Action::Delete),
         ),
     ]
-}
-
-/// Where to go on.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// Rows wanted, 1 to 1000; 50 when absent.
-    limit: Option<u32>,
 }
 
 /// What a path below a repository's `/-/` names.
@@ -471,6 +461,5 @@ impl At<'_> {
 }
 
 async fn wanted(request: &mut Request) -> Result<crate::base::PageRequest> {
-    let wanted: PageQuery = query(request).await?;
-    Ok(query::page(wanted.after.as_deref(), wanted.limit))
+    Ok(query::<PageQuery>(request).await?.page())
 }

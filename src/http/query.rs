@@ -51,12 +51,7 @@ impl ListQuery {
 
     /// The text to search for, if there is one.
     pub fn text(&self) -> Result<Option<&str>> {
-        match self.q.as_deref().map(str::trim).filter(|q| !q.is_empty()) {
-            Some(q) if q.chars().count() > 200 => {
-                Err(Error::invalid("q", "must be at most 200 characters"))
-            }
-            q => Ok(q),
-        }
+        text(self.q.as_deref())
     }
 }
 
@@ -74,6 +69,16 @@ impl PageQuery {
     /// The page asked for.
     pub fn page(&self) -> PageRequest {
         page(self.after.as_deref(), self.limit)
+    }
+}
+
+/// What `q` asks for: nothing when it is empty; at most 200 characters.
+pub fn text(q: Option<&str>) -> Result<Option<&str>> {
+    match q.map(str::trim).filter(|q| !q.is_empty()) {
+        Some(q) if q.chars().count() > 200 => {
+            Err(Error::invalid("q", "must be at most 200 characters"))
+        }
+        q => Ok(q),
     }
 }
 
