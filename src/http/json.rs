@@ -151,6 +151,12 @@ pub(super) fn field_error(path: &str, said: &str) -> Error {
     if let Some(name) = said.strip_prefix("duplicate field `").and_then(|r| r.strip_suffix('`')) {
         return Error::invalid(below(name), "appears twice");
     }
+    if let Some((found, expected)) =
+        said.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected "))
+    {
+        let expected = expected.strip_prefix("one of ").unwrap_or(expected);
+        return Error::invalid(path, format!("must be {expected}, not `{found}`"));
+    }
     // Names say which kind they are; the path does already.
     let said = ["name: ", "repository: ", "tag: "]
         .iter()
