@@ -15,29 +15,37 @@ use crate::base::Result;
 /// Compare the counted use of projects with what they store.
 #[derive(Debug, Args)]
 pub(super) struct Quota {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    upkeep: Upkeep,
     #[command(subcommand)]
     action: Action,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Action {
     /// Say which counts are wrong; change nothing. Exits with 4 when one is.
-    Verify,
+    Verify(Installation),
     /// Count again and mend what is wrong; pushes may go on meanwhile.
-    Recalculate,
+    Recalculate(Installation),
+}
+
+/// Whose projects.
+#[derive(Debug, Args)]
+struct Installation {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    upkeep: Upkeep,
 }
 
 impl Quota {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let data = self.place.data()?;
-        let opened = self.place.open(&data).await?;
-        let mend = matches!(self.action, Action::Recalculate);
+        let (mend, Installation { place, upkeep }) = match self.action {
+            Action::Verify(installation) => (false, installation),
+            Action::Recalculate(installation) => (true, installation),
+        };
+        let data = place.data()?;
+        let opened = place.open(&data).await?;
         let done = async {
-            let registry = registry(&self.place, &self.upkeep, &opened).await?;
+            let registry = registry(&place, &upkeep, &opened).await?;
             registry.verify_quotas(&operator(), mend).await
         };
         let done = done.await;
