@@ -321,10 +321,8 @@ impl Registry {
     ) -> Result<()> {
         let project = self.authorize(actor, name, DELETE).await?;
         let mut tx = self.db.begin().await?;
-        match self.remove_image(&mut tx, actor, &project, name, digest, client).await {
-            Ok(()) => tx.commit().await,
-            Err(error) => Err(self.refused(tx, actor, &project, error).await),
-        }
+        let done = self.remove_image(&mut tx, actor, &project, name, digest, client).await;
+        self.conclude(tx, actor, &project, done).await
     }
 
     /// Deletes a manifest and its tags in this transaction.

@@ -48,13 +48,7 @@ impl Registry {
         let mover = Mover { name: &actor.name, client };
         let done =
             self.restore_into(&mut tx, actor, &project, name, repository, digest, mover).await;
-        match done {
-            Ok(restored) => {
-                tx.commit().await?;
-                Ok(restored)
-            }
-            Err(error) => Err(self.refused(tx, actor, &project, error).await),
-        }
+        self.conclude(tx, actor, &project, done).await
     }
 
     /// The same within a transaction.
@@ -201,13 +195,7 @@ impl Registry {
         let done = self
             .restore_tag_into(&mut tx, actor, &project, name, repository, tag, digest, mover)
             .await;
-        match done {
-            Ok(moved) => {
-                tx.commit().await?;
-                Ok(moved)
-            }
-            Err(error) => Err(self.refused(tx, actor, &project, error).await),
-        }
+        self.conclude(tx, actor, &project, done).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one transaction's worth of facts")]

@@ -131,10 +131,8 @@ impl Registry {
     ) -> Result<()> {
         let project = self.authorize(actor, name, DELETE).await?;
         let mut tx = self.db.begin().await?;
-        match self.remove_tag(&mut tx, actor, &project, name, tag, client).await {
-            Ok(()) => tx.commit().await,
-            Err(error) => Err(self.refused(tx, actor, &project, error).await),
-        }
+        let done = self.remove_tag(&mut tx, actor, &project, name, tag, client).await;
+        self.conclude(tx, actor, &project, done).await
     }
 
     /// Removes a tag in this transaction.

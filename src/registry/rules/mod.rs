@@ -353,6 +353,20 @@ impl Registry {
         Ok(())
     }
 
+    /// Ends a transaction as its work ended: commits it, or records why it was refused.
+    pub(super) async fn conclude<T>(
+        &self,
+        tx: Tx,
+        actor: &Actor,
+        project: &Project,
+        done: Result<T>,
+    ) -> Result<T> {
+        match done {
+            Ok(value) => tx.commit().await.map(|()| value),
+            Err(error) => Err(self.refused(tx, actor, project, error).await),
+        }
+    }
+
     /// Ends a refused transaction and records a refusal by a rule, which the rollback would have
     /// taken along.
     pub(super) async fn refused(
