@@ -195,31 +195,17 @@ pub(in crate::registry) async fn list(
     let (after_at, after_name) = after.unzip();
     let rows = sqlx::query_as!(
         TagRow,
-        r#"select t.name as "name: TagName", m.digest as "digest: Digest", m.media_type,
-                  m.total_size, t.updated_at,
-                  coalesce((select h.actor_name from tag_history h
-                            where h.repository_id = t.repository_id and h.tag = t.name
-                            order by h.id desc limit 1), m.pushed_by) as "pushed_by!",
-                  array(select o.name from tags o
-                        where o.manifest_id = t.manifest_id and o.name <> t.name
-                        order by o.name limit 20) as "aliases!: Vec<TagName>",
-                  array(select f.platform from manifest_references f
-                        where f.manifest_id = m.id and f.kind = 'manifest'
-                          and f.platform is not null
-                        union all
-                        select concat(m.config->'config'->>'os', '/',
-                                      m.config->'config'->>'architecture')
-                        where m.config->'config'->>'architecture' <> ''
-                        limit 20) as "platforms!: Vec<String>",
-                  array(select l.color || ':' || l.name
-                        from manifest_labels ml join labels l on l.id = ml.label_id
-                        where ml.manifest_id = m.id order by l.name) as "labels!: Vec<String>"
-           from tags t join manifests m on m.id = t.manifest_id
+        r#"select t.name as "name!: TagName", t.digest as "digest!: Digest",
+                  t.media_type as "media_type!", t.total_size as "total_size!",
+                  t.updated_at as "updated_at!", t.pushed_by as "pushed_by!",
+                  t.aliases as "aliases!: Vec<TagName>", t.platforms as "platforms!: Vec<String>",
+                  t.labels as "labels!: Vec<String>"
+           from listed_tags t
            where t.repository_id = $1
              and ($2::text is null or position(lower($2) in lower(t.name)) > 0)
              and ($3::text is null or exists (
                  select 1 from manifest_labels ml join labels l on l.id = ml.label_id
-                 where ml.manifest_id = m.id and l.name = $3))
+                 where ml.manifest_id = t.manifest_id and l.name = $3))
              and ($4::timestamptz is null or (t.updated_at, t.name) < ($4, $5::text))
            order by t.updated_at desc, t.name desc
            limit $6"#,
@@ -246,31 +232,17 @@ pub(in crate::registry) async fn list_versions(
     let (after_key, after_name) = after.unzip();
     let rows = sqlx::query_as!(
         TagRow,
-        r#"select t.name as "name: TagName", m.digest as "digest: Digest", m.media_type,
-                  m.total_size, t.updated_at,
-                  coalesce((select h.actor_name from tag_history h
-                            where h.repository_id = t.repository_id and h.tag = t.name
-                            order by h.id desc limit 1), m.pushed_by) as "pushed_by!",
-                  array(select o.name from tags o
-                        where o.manifest_id = t.manifest_id and o.name <> t.name
-                        order by o.name limit 20) as "aliases!: Vec<TagName>",
-                  array(select f.platform from manifest_references f
-                        where f.manifest_id = m.id and f.kind = 'manifest'
-                          and f.platform is not null
-                        union all
-                        select concat(m.config->'config'->>'os', '/',
-                                      m.config->'config'->>'architecture')
-                        where m.config->'config'->>'architecture' <> ''
-                        limit 20) as "platforms!: Vec<String>",
-                  array(select l.color || ':' || l.name
-                        from manifest_labels ml join labels l on l.id = ml.label_id
-                        where ml.manifest_id = m.id order by l.name) as "labels!: Vec<String>"
-           from tags t join manifests m on m.id = t.manifest_id
+        r#"select t.name as "name!: TagName", t.digest as "digest!: Digest",
+                  t.media_type as "media_type!", t.total_size as "total_size!",
+                  t.updated_at as "updated_at!", t.pushed_by as "pushed_by!",
+                  t.aliases as "aliases!: Vec<TagName>", t.platforms as "platforms!: Vec<String>",
+                  t.labels as "labels!: Vec<String>"
+           from listed_tags t
            where t.repository_id = $1
              and ($2::text is null or position(lower($2) in lower(t.name)) > 0)
              and ($3::text is null or exists (
                  select 1 from manifest_labels ml join labels l on l.id = ml.label_id
-                 where ml.manifest_id = m.id and l.name = $3))
+                 where ml.manifest_id = t.manifest_id and l.name = $3))
              and ($4::bytea is null or (t.version_key, t.name) < ($4, $5::text))
            order by t.version_key desc, t.name desc
            limit $6"#,
